@@ -1,0 +1,232 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"milepost/internal/checkpoint"
+)
+
+// Append is one checkpoint to be stored, with everything that changes with it.
+type Append struct {
+	// ID is the checkpoint's id, Doc its JSON and where its parts stand.
+	ID      string
+	Doc     checkpoint.Document
+	Summary checkpoint.Summary
+
+	// Record is the job's record after it. Count must be one more than before;
+	// Parts and Bytes are filled in.
+	Record JobRecord
+	// Line is the line of runs that the checkpoint belongs to, and Run the
+	// line's run after it. The coordinator's run goes into the record instead.
+	Line checkpoint.Line
+	Run  checkpoint.Run
+
+	// Idempotency, if set, is remembered as long as the job.
+	Idempotency *Idempotency
+	// Registrations are experts and organizations first seen with it.
+	Registrations []Registration
+}
+
+// Idempotency is a request's idempotency key and what it was used for.
+type Idempotency struct {
+	Key  string            // as the client sent it
+	Body [sha256.Size]byte // hash of the request's body
+}
+
+// Registration is a value that is written along with a checkpoint.
+type Registration struct {
+	Organization string
+	// ExpertKey is the expert's key; empty if the organization itself is
+	// registered.
+	ExpertKey string
+	Value     []byte
+}
+
+// Commit is an append on its way to disk.
+type Commit struct {
+	job      *Job
+	batch    *pebble.Batch
+	sequence uint64
+	start    time.Time
+
+	generation uint64
+}
+
+// Append applies a checkpoint to the job, whose lock must be held. After an
+// error nothing has changed. Otherwise the job's next append may follow at
+// once, and the caller must call Wait, without the lock.
+func (j *Job) Append(a *Append) (*Commit, error) {
+	s := j.store
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if a.Record.Count != j.record.Count+1 {
+		return nil, fmt.Errorf("append of sequence %d to a job of %d checkpoints", a.Record.Count, j.record.Count)
+	}
+	p, err := makePlan(a.Doc, s.lines.get(j.id, a.Line), j.record.Parts,
+		func(hash *[sha256.Size]byte) (uint64, bool, error) { return s.partByHash(j.id, hash) })
+	if err != nil {
+		return nil, err
+	}
+	p.record.id = a.ID
+	p.record.summary = a.Summary
+
+	batch := s.db.NewBatchWithSize(len(p.parts) + len(p.record.literal) + 4096)
+	sequence := a.Record.Count
+	stored := 0
+	set := func(key, value []byte) {
+		stored += len(key) + len(value)
+		// A batch of no indexes does not fail to take a key.
+		_ = batch.Set(key, value, nil)
+	}
+	if p.parts != nil {
+		set(numberKey(j.id, kindParts, p.first), p.parts)
+	}
+	for i, h := range p.hashes {
+		set(bytesKey(j.id, kindHash, h[:]), binary.AppendUvarint(newWriter(10), p.first+uint64(i)))
+	}
+	set(numberKey(j.id, kindCheckpoint, sequence), p.record.encode())
+	set(bytesKey(j.id, kindID, []byte(a.ID)), binary.AppendUvarint(newWriter(10), sequence))
+	if a.Line != (checkpoint.Line{}) {
+		w := newWriter(32)
+		w.string(a.Run.ID)
+		w.bool(a.Run.Ended)
+		set(runKey(j.id, a.Line), w)
+	}
+	if i := a.Idempotency; i != nil {
+		w := newWriter(48)
+		w.raw(i.Body[:])
+		w.uint(sequence)
+		set(idempotencyKey(j.id, i.Key), w)
+	}
+	for _, r := range a.Registrations {
+		key := organizationKey(r.Organization)
+		if r.ExpertKey != "" {
+			key = expertKey(r.Organization, r.ExpertKey)
+		}
+		w := newWriter(1 + len(r.Value))
+		w.raw(r.Value)
+		_ = batch.Set(key, w, nil)
+	}
+	record := a.Record
+	record.Parts = j.record.Parts + uint64(len(p.hashes))
+	record.Bytes = j.record.Bytes + uint64(stored)
+	_ = batch.Set(jobKey(j.id), record.encode(), nil)
+
+	c := &Commit{job: j, batch: batch, sequence: sequence, start: time.Now(), generation: j.generation}
+	r := &s.registry
+	r.mu.Lock()
+	j.holders++ // given up by Wait
+	r.mu.Unlock()
+	if err := s.apply(batch); err != nil {
+		j.Release()
+		return nil, err
+	}
+	j.record, j.exists = record, true
+	s.lines.put(j.id, a.Line, p.next)
+	return c, nil
+}
+
+// apply writes a batch to the log and the memtable. An error there leaves the
+// database unusable; Pebble says so by its logger or by a panic.
+func (s *Store) apply(batch *pebble.Batch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.fail(fmt.Errorf("pebble: write-ahead log: %v", r))
+			err = s.Err()
+		}
+	}()
+	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+		return fmt.Errorf("cannot write to the store: %w", err)
+	}
+	// Fatalf came back: the batch may or may not be in the log.
+	if s.failed.Load() != nil {
+		return s.Err()
+	}
+	return nil
+}
+
+// Wait blocks until the checkpoint is on disk and readers may see it. After an
+// error it may or may not be there, and the store has failed.
+func (c *Commit) Wait() error {
+	defer c.job.Release()
+	s := c.job.store
+	if err := c.batch.SyncWait(); err != nil {
+		s.fail(fmt.Errorf("pebble: sync of the write-ahead log: %w", err))
+		return s.Err()
+	}
+	if s.opts.CommitObserver != nil {
+		s.opts.CommitObserver(time.Since(c.start))
+	}
+	// The log is synced in order, so all before this one are on disk as well.
+	c.job.raise(c.generation, c.sequence)
+	return c.batch.Close()
+}
+
+// Run returns the current run of a delegation's line, the zero Run if it has
+// none. The job's lock must be held.
+func (j *Job) Run(of checkpoint.Line) (checkpoint.Run, error) {
+	v, err := j.store.get(runKey(j.id, of))
+	if v == nil {
+		return checkpoint.Run{}, err
+	}
+	r := newReader(v)
+	run := checkpoint.Run{ID: r.string(), Ended: r.bool()}
+	return run, r.err
+}
+
+// Answered returns the sequence that an idempotency key was answered with and
+// the hash of the body it came with. found is false if the key is new. The
+// job's lock must be held.
+func (j *Job) Answered(key string) (sequence uint64, body [sha256.Size]byte, found bool, err error) {
+	v, err := j.store.get(idempotencyKey(j.id, key))
+	if v == nil {
+		return 0, body, false, err
+	}
+	r := newReader(v)
+	copy(body[:], r.take(sha256.Size))
+	sequence = r.uint()
+	return sequence, body, true, r.err
+}
+
+func idempotencyKey(job, key string) []byte {
+	h := sha256.Sum256([]byte(key))
+	return bytesKey(job, kindIdempotency, h[:])
+}
+
+func runKey(job string, l checkpoint.Line) []byte {
+	w := newWriter(128)
+	w.string(l.CheckpointID)
+	w.string(l.ToolCallID)
+	w.string(l.ExpertKey)
+	h := sha256.Sum256(w)
+	return bytesKey(job, kindRun, h[:])
+}
+
+// partByHash returns the ordinal of a part of the job.
+func (s *Store) partByHash(job string, hash *[sha256.Size]byte) (uint64, bool, error) {
+	v, closer, err := s.db.Get(bytesKey(job, kindHash, hash[:]))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("cannot read from the store: %w", err)
+	}
+	defer closer.Close()
+	r := newReader(v)
+	n := r.uint()
+	return n, r.err == nil, r.err
+}
+
+func notFound(err error) error {
+	if errors.Is(err, pebble.ErrNotFound) {
+		return ErrNotFound
+	}
+	return fmt.Errorf("cannot read from the store: %w", err)
+}

@@ -1,0 +1,298 @@
+// Package config reads the configuration of Milepost: a TOML file, the
+// environment and the flags of the command line, in rising precedence, over
+// defaults that each have a reason.
+//
+// It is strict. An unknown key, a value of the wrong type, one out of range and
+// a contradiction between two keys are faults, and Load reports all of them at
+// once, each with the place where it was written.
+//
+// The comments of the fields below are also the comments of config.example.toml,
+// which a test holds equal to them and to Default.
+package config
+
+import "time"
+
+// Config is the whole configuration. A Config that Load returned is valid;
+// nothing changes it afterwards.
+//
+// The struct tags of a key: toml is its name; min and max bound its value, both
+// inclusive; enum lists the values it may have; reload:"yes" marks what a
+// running server takes over on SIGHUP.
+type Config struct {
+	// The HTTP face: where it listens, and what one caller, or all of them
+	// together, may take of it.
+	Server Server `toml:"server"`
+
+	// Where checkpoints live, and for how long.
+	Store Store `toml:"store"`
+
+	// The hot tier: answers kept in memory. The store is complete without it.
+	Cache Cache `toml:"cache"`
+
+	// Watching a job over server-sent events.
+	Stream Stream `toml:"stream"`
+
+	// What the server knows of the experts that checkpoints name.
+	Experts Experts `toml:"experts"`
+
+	// Running as a sidecar in front of another checkpoints API.
+	Upstream Upstream `toml:"upstream"`
+
+	// The log, on standard error.
+	Log Log `toml:"log"`
+
+	// Who may call.
+	Auth Auth `toml:"auth"`
+
+	// APIKey is MILEPOST_API_KEY: the secret of the default key that is
+	// otherwise made at random at the first start without any auth.keys. Empty
+	// if the variable is not set. It has no key in the file.
+	APIKey Secret `toml:"-"`
+}
+
+// Server is the section [server].
+type Server struct {
+	// Address of the API: host:port, or unix:/path for a socket. Only this
+	// machine by default, because keys travel in clear text without TLS.
+	Listen string `toml:"listen"`
+
+	// Address of health, metrics and profiling, in the same form; "" turns it
+	// off. Profiles show memory contents, so keep it off the network.
+	AdminListen string `toml:"admin_listen"`
+
+	// Largest request body; beyond it 413. A checkpoint repeats all messages of
+	// its run, and long runs with images reach tens of megabytes.
+	MaxBody Size `toml:"max_body" min:"1KiB" max:"1GiB" reload:"yes"`
+
+	// Certificate chain in PEM. With tls_key the API speaks HTTPS; "" is plain
+	// HTTP, for a loopback address or behind a proxy that ends TLS.
+	TLSCert string `toml:"tls_cert"`
+
+	// Private key in PEM that belongs to tls_cert.
+	TLSKey string `toml:"tls_key"`
+
+	// Largest request head (request line and headers); beyond it 431. It is also
+	// the read buffer of every connection, so it counts max_connections times.
+	MaxHeader Size `toml:"max_header" min:"4KiB" max:"1MiB"`
+
+	// Connections open at once, streams included. Room for the 10,000 watchers
+	// of one job that the server is built for, and half as much again.
+	MaxConnections int `toml:"max_connections" min:"1" max:"1000000" reload:"yes"`
+
+	// Requests at once that hold a body or a page in memory. Far more than keep
+	// the disk busy; the next ones wait for queue_timeout.
+	MaxRequests int `toml:"max_requests" min:"1" max:"1000000" reload:"yes"`
+
+	// How long a request waits for its turn under the limits on requests and
+	// bytes in flight before it gets 503. Long enough for a burst to pass, short
+	// enough that a client's own retry is the better queue.
+	QueueTimeout Duration `toml:"queue_timeout" min:"0s" max:"1m" reload:"yes"`
+
+	// Request bodies in memory at once, all together: four of the largest. Not
+	// below max_body, or the largest body could never be read.
+	MaxBodyBytes Size `toml:"max_body_bytes" min:"1KiB" max:"1TiB" reload:"yes"`
+
+	// Bytes of list pages in flight at once, all together. A page of a hundred
+	// large checkpoints is big, and its reader may be slow.
+	MaxListBytes Size `toml:"max_list_bytes" min:"1MiB" max:"1TiB" reload:"yes"`
+
+	// Time to send the request head, and the same again to begin the body;
+	// beyond it 408 and the end of the connection. Ample on any working line.
+	ReadTimeout Duration `toml:"read_timeout" min:"100ms" max:"1h"`
+
+	// Bytes a second that a client must reach on average while it sends a body,
+	// once read_timeout is over. A large body may thus take its time on a slow
+	// line, but a trickle cannot hold a place for ever. "0B" turns it off.
+	MinBodyRate Size `toml:"min_body_rate" min:"0B" max:"1GiB" reload:"yes"`
+
+	// How long writing a response may go without any progress before the
+	// connection is closed. A slow reader makes progress; a dead one does not.
+	WriteTimeout Duration `toml:"write_timeout" min:"100ms" max:"1h"`
+
+	// How long an idle keep-alive connection stays open. More than the 60 s that
+	// most proxies in front keep theirs, so that they close first.
+	IdleTimeout Duration `toml:"idle_timeout" min:"100ms" max:"24h"`
+
+	// Requests a second that one key may make on average; beyond it 429. 0 turns
+	// it off, because a runtime that is refused a write has to stop its job.
+	RateLimit int `toml:"rate_limit" min:"0" max:"1000000" reload:"yes"`
+
+	// Requests that a key may make at once after a pause, under rate_limit. 0 is
+	// twice rate_limit: two seconds' worth.
+	RateBurst int `toml:"rate_burst" min:"0" max:"10000000" reload:"yes"`
+
+	// How long SIGTERM waits for requests in flight before it cuts them off.
+	// With drain_spread it stays within the 10 s of "docker stop".
+	DrainTimeout Duration `toml:"drain_timeout" min:"0s" max:"1h"`
+
+	// Time over which open streams are ended on SIGTERM, one after another, so
+	// that their clients do not all come back in the same instant.
+	DrainSpread Duration `toml:"drain_spread" min:"0s" max:"1h"`
+
+	// Origins of web pages that may call the API from a browser, such as
+	// "https://dash.example.com", or "*" for any. None by default, because a page
+	// that holds a key should be one that you named.
+	CORSOrigins []string `toml:"cors_origins" reload:"yes"`
+
+	// Longest that a filtered list may search through its job. Only a filter
+	// reads every checkpoint, so only it can take long.
+	ScanTimeout Duration `toml:"scan_timeout" min:"10ms" max:"10m" reload:"yes"`
+}
+
+// Store is the section [store].
+type Store struct {
+	// Directory of the data, made at the first start, relative to the working
+	// directory. One server at a time may have it open.
+	Dir string `toml:"dir"`
+
+	// Free space on its file system below which writes answer 507 while reads go
+	// on. The storage engine cannot survive a full disk; this is room for its
+	// compactions to finish. "0B" turns it off.
+	MinFree Size `toml:"min_free" min:"0B" max:"1PiB"`
+
+	// Size of a file that only occupies space. When the disk is full all the
+	// same, it is given up, and what it frees lets the server close properly and
+	// the operator delete something. "0B" for none.
+	Ballast Size `toml:"ballast" min:"0B" max:"1TiB"`
+
+	// How often free space is measured. At a second a fast disk writes less
+	// between two looks than min_free holds; looking costs one system call.
+	CheckInterval Duration `toml:"check_interval" min:"10ms" max:"1m"`
+
+	// Age, counted from its end, at which a whole job is deleted. "0s" keeps
+	// jobs for ever: deleting is your decision.
+	RetentionAge Duration `toml:"retention_age" min:"0s"`
+
+	// Total stored bytes beyond which the jobs that ended first are deleted.
+	// "0B" sets no bound: deleting is your decision.
+	RetentionSize Size `toml:"retention_size" min:"0B" max:"1PiB"`
+
+	// A job without a write for this long counts as ended for retention, because
+	// a runtime that crashed never ends its job. No tool call takes a day.
+	AbandonAfter Duration `toml:"abandon_after" min:"1s"`
+
+	// How often retention looks for something to delete. Ages are days, so a
+	// minute more does not matter.
+	RetentionInterval Duration `toml:"retention_interval" min:"10ms" max:"24h"`
+
+	// Memory for blocks that the storage engine has read from disk. Enough for
+	// the indexes of millions of checkpoints; answers have the [cache].
+	BlockCache Size `toml:"block_cache" min:"1MiB" max:"1TiB"`
+
+	// Memory in which the storage engine gathers writes before it sorts them to
+	// disk. Measured, 64 MiB took twice the small writes that 4 MiB did, with a
+	// far shorter tail.
+	Memtable Size `toml:"memtable" min:"1MiB" max:"2GiB"`
+
+	// Memory for the last body of each job that is being written. The next
+	// body mostly repeats it, and comparing with memory is the quick way to find
+	// what is new. "0B" turns it off; it costs time, not correctness.
+	AppendMemory Size `toml:"append_memory" min:"0B" max:"1TiB"`
+}
+
+// Cache is the section [cache].
+type Cache struct {
+	// Memory for answers that were given lately, by their bytes; the process may
+	// take about twice as much under churn. "0B" turns it off.
+	Size Size `toml:"size" min:"0B" max:"1TiB"`
+}
+
+// Stream is the section [stream].
+type Stream struct {
+	// A comment goes to a quiet stream this often, so that proxies with an idle
+	// timeout of 30 s or more keep it open and a dead client is noticed.
+	Heartbeat Duration `toml:"heartbeat" min:"100ms" max:"10m"`
+
+	// A subscriber that takes no byte at all for this long is closed. One that is
+	// merely slow is never closed: it reads at its own pace.
+	StallTimeout Duration `toml:"stall_timeout" min:"100ms" max:"1h"`
+
+	// What a stream of a job without any checkpoint does: "reject" answers 404;
+	// "wait" holds it open until the first one comes, for a dashboard that is
+	// opened before its runtime starts. A mistyped id should not wait for ever.
+	UnknownJob string `toml:"unknown_job" enum:"reject|wait"`
+}
+
+// Experts is the section [experts].
+type Experts struct {
+	// "open" registers an expert at the first sight of its key, so that a runtime
+	// works at once; "catalog" knows only those of the file below.
+	Mode string `toml:"mode" enum:"open|catalog"`
+
+	// JSON file of expert digests. Required with mode "catalog", and only then.
+	Catalog string `toml:"catalog"`
+}
+
+// Upstream is the section [upstream].
+type Upstream struct {
+	// Base URL of the API that this server stands in front of; "" means that
+	// checkpoints live in this server's own store. Not available in this version.
+	URL string `toml:"url"`
+
+	// "forward" passes each caller's own key on to the upstream, so that it alone
+	// decides; "local" checks the keys below and uses api_key upstream.
+	Auth string `toml:"auth" enum:"forward|local"`
+
+	// The sidecar's own key for the upstream, with auth "local".
+	APIKey Secret `toml:"api_key"`
+}
+
+// Log is the section [log].
+type Log struct {
+	// Least level that is written. "info" names starts, stops, reloads and
+	// trouble, and stays silent about requests that went well.
+	Level string `toml:"level" enum:"debug|info|warn|error" reload:"yes"`
+
+	// "text" to read, "json" to collect.
+	Format string `toml:"format" enum:"text|json"`
+}
+
+// Auth is the section [auth].
+type Auth struct {
+	// The keys that callers may use, one [[auth.keys]] each. Without any, the
+	// first start makes one key with both scopes, stores its hash and prints it
+	// once; MILEPOST_API_KEY sets that key instead. "milepost keys new" prints a
+	// secret and the lines to put here.
+	Keys []Key `toml:"keys" reload:"yes"`
+}
+
+// Default returns the configuration of an empty file, in a new Config.
+func Default() *Config {
+	return &Config{
+		Server: Server{
+			Listen:         "127.0.0.1:8080",
+			AdminListen:    "127.0.0.1:9090",
+			MaxBody:        64 * MiB,
+			MaxHeader:      16 * KiB,
+			MaxConnections: 16384,
+			MaxRequests:    512,
+			QueueTimeout:   Duration(time.Second),
+			MaxBodyBytes:   256 * MiB,
+			MaxListBytes:   256 * MiB,
+			ReadTimeout:    Duration(30 * time.Second),
+			MinBodyRate:    16 * KiB,
+			WriteTimeout:   Duration(30 * time.Second),
+			IdleTimeout:    Duration(2 * time.Minute),
+			DrainTimeout:   Duration(5 * time.Second),
+			DrainSpread:    Duration(5 * time.Second),
+			CORSOrigins:    []string{},
+			ScanTimeout:    Duration(10 * time.Second),
+		},
+		Store: Store{
+			Dir:               "milepost-data",
+			MinFree:           512 * MiB,
+			Ballast:           64 * MiB,
+			CheckInterval:     Duration(time.Second),
+			AbandonAfter:      Duration(24 * time.Hour),
+			RetentionInterval: Duration(time.Minute),
+			BlockCache:        64 * MiB,
+			Memtable:          64 * MiB,
+			AppendMemory:      64 * MiB,
+		},
+		Cache:    Cache{Size: 256 * MiB},
+		Stream:   Stream{Heartbeat: Duration(15 * time.Second), StallTimeout: Duration(30 * time.Second), UnknownJob: "reject"},
+		Experts:  Experts{Mode: "open"},
+		Upstream: Upstream{Auth: "forward"},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
