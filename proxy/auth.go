@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"milepost/internal/config"
+	"milepost/metrics"
+)
+
+// caller is who a request comes from.
+type caller struct {
+	config.Key
+	limiter *rate.Limiter // nil: no limit
+}
+
+// callers is the set of keys in force. A reload replaces it as a whole.
+type callers map[[sha256.Size]byte]*caller
+
+// authenticator finds the caller of a request.
+type authenticator struct {
+	callers atomic.Pointer[callers]
+	metrics *metrics.Metrics
+}
+
+// set puts keys in force. A key that stays keeps its rate limiter, unless the
+// limit changed.
+func (a *authenticator) set(keys []config.Key, limit, burst int) {
+	if burst == 0 {
+		burst = 2 * limit
+	}
+	next := make(callers, len(keys))
+	for _, k := range keys {
+		c := &caller{Key: k}
+		if limit > 0 {
+			c.limiter = rate.NewLimiter(rate.Limit(limit), burst)
+			if old := a.callers.Load(); old != nil {
+				if o := (*old)[k.Hash]; o != nil && o.limiter != nil &&
+					o.limiter.Limit() == rate.Limit(limit) && o.limiter.Burst() == burst {
+					c.limiter = o.limiter
+				}
+			}
+		}
+		next[k.Hash] = c
+	}
+	a.callers.Store(&next)
+}
+
+// find returns the caller that an Authorization header names, or nil.
+//
+// The secret is hashed first, whatever it is, and only hashes are looked up: how
+// long that takes tells nothing about the keys, since nobody can choose what
+// the hash of a guess begins with.
+func (a *authenticator) find(header []byte) *caller {
+	const scheme = "Bearer "
+	if len(header) == 0 {
+		a.metrics.AuthFailures.WithLabelValues("missing").Inc()
+		return nil
+	}
+	if len(header) <= len(scheme) || !equalFold(header[:len(scheme)], scheme) {
+		a.metrics.AuthFailures.WithLabelValues("malformed").Inc()
+		return nil
+	}
+	hash := sha256.Sum256(header[len(scheme):])
+	c := (*a.callers.Load())[hash]
+	if c == nil || subtle.ConstantTimeCompare(hash[:], c.Hash[:]) != 1 {
+		a.metrics.AuthFailures.WithLabelValues("unknown").Inc()
+		return nil
+	}
+	return c
+}
+
+// equalFold compares ASCII without regard to case: the name of an
+// authentication scheme is case-insensitive (RFC 9110, section 11.1).
+func equalFold(b []byte, s string) bool {
+	for i := range b {
+		x, y := b[i], s[i]
+		if x|0x20 != y|0x20 || x == ' ' && y != ' ' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"milepost/cache"
+	"milepost/internal/checkpoint"
+	"milepost/internal/origin"
+)
+
+// maxIdempotencyKey is the length of an Idempotency-Key in characters.
+const maxIdempotencyKey = 255
+
+// create answers POST of the collection.
+func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
+	// Refuse before a body is read for nothing.
+	if err := s.store.Err(); err != nil {
+		return err
+	}
+	l := s.limits.Load()
+	release := l.requests.acquire(1, l.queueTimeout)
+	if release == nil {
+		return errBusy
+	}
+	defer release()
+	body, free, err := s.body(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer free()
+
+	key := ctx.Request.Header.Peek("Idempotency-Key")
+	request, err := checkpoint.ParseRequest(body)
+	if err != nil {
+		return err
+	}
+	if f := idempotencyFaults(ctx, key); f != nil {
+		return f
+	}
+	epoch := s.cache.Epoch()
+	created, err := s.origin.Create(origin.Creation{
+		Organization: c.OrganizationID, Application: c.ApplicationID, JobID: string(t.job),
+		Request: request, IdempotencyKey: string(key), Body: body,
+	})
+	if err != nil {
+		return err
+	}
+	if !created.Replayed {
+		s.metrics.CheckpointsCreated.Inc()
+	}
+	e := newEntry(string(t.job), created.ID, c.OrganizationID, created.JSON)
+	s.cache.Keep(e, epoch)
+	if e, err = s.coded(e, negotiate(ctx), epoch); err != nil {
+		return err
+	}
+	h := &ctx.Response.Header
+	h.SetContentType("application/json")
+	h.Set("Cache-Control", "no-store")
+	setCoding(h, e)
+	ctx.Response.SetBodyRaw(e.Body)
+	return nil
+}
+
+func idempotencyFaults(ctx *fasthttp.RequestCtx, key []byte) error {
+	if len(key) == 0 && len(ctx.Request.Header.PeekAll("Idempotency-Key")) == 0 {
+		return nil
+	}
+	ok := len(key) >= 1 && len(key) <= maxIdempotencyKey
+	for _, b := range key {
+		ok = ok && b > ' ' && b < 0x7f
+	}
+	if ok {
+		return nil
+	}
+	return checkpoint.Faults{{
+		Path: "Idempotency-Key", Message: "must be 1 to 255 visible ASCII characters",
+		Expected: "string", Received: clip(string(key), 64),
+	}}
+}
+
+// The envelope of one checkpoint.
+const (
+	envelopeStart = `{"data":{"checkpoint":`
+	envelopeEnd   = `}}`
+)
+
+// newEntry puts a checkpoint into its envelope.
+func newEntry(job, id, organization string, json []byte) *cache.Entry {
+	body := make([]byte, 0, len(envelopeStart)+len(json)+len(envelopeEnd))
+	body = append(append(append(body, envelopeStart...), json...), envelopeEnd...)
+	return &cache.Entry{
+		JobID: job, ID: id, Organization: organization, Body: body,
+		ETag: []byte(`"` + id + `"`),
+	}
+}

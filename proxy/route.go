@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"bytes"
+
+	"milepost/internal/checkpoint"
+)
+
+// route is one of the paths that the server knows.
+type route byte
+
+const (
+	routeNone route = iota
+	routeList       // the collection: list and create
+	routeOne        // one checkpoint
+	routeStream
+	routeOpenAPI
+	routeCount
+)
+
+// The names of the routes in the metrics.
+var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "openapi"}
+
+// target is where a request goes. The ids point into the request's path.
+type target struct {
+	route           route
+	job, checkpoint []byte
+}
+
+var (
+	jobsPath        = []byte("/api/studio/v1/expert_jobs/")
+	checkpointsPath = []byte("/checkpoints")
+	openAPIPath     = []byte("/openapi.yaml")
+)
+
+// parsePath finds the route of a path as it was sent, before any decoding or
+// cleaning: a path that must be cleaned to match does not match, so that no
+// encoding can smuggle one id in as another. The ids are whatever stands in
+// their place; faults says what is wrong with them.
+func parsePath(path []byte) target {
+	if bytes.Equal(path, openAPIPath) {
+		return target{route: routeOpenAPI}
+	}
+	rest, ok := bytes.CutPrefix(path, jobsPath)
+	if !ok {
+		return target{}
+	}
+	i := bytes.IndexByte(rest, '/')
+	if i < 0 {
+		return target{}
+	}
+	t := target{job: rest[:i]}
+	if rest, ok = bytes.CutPrefix(rest[i:], checkpointsPath); !ok {
+		return target{}
+	}
+	switch {
+	case len(rest) == 0 || len(rest) == 1 && rest[0] == '/':
+		t.route = routeList
+	case rest[0] != '/' || bytes.IndexByte(rest[1:], '/') >= 0:
+		return target{}
+	case string(rest) == "/stream":
+		t.route = routeStream
+	default:
+		t.route, t.checkpoint = routeOne, rest[1:]
+	}
+	return t
+}
+
+// methods is what a route allows.
+func (r route) methods() string {
+	if r == routeList {
+		return "GET, HEAD, POST"
+	}
+	return "GET, HEAD"
+}
+
+// faults lists what is wrong with the ids of the path.
+func (t target) faults() checkpoint.Faults {
+	var f checkpoint.Faults
+	if t.route == routeOpenAPI {
+		return nil
+	}
+	if !checkpoint.ValidIDBytes(t.job) {
+		f = append(f, idFault("expertJobId", t.job))
+	}
+	if t.route == routeOne && !checkpoint.ValidIDBytes(t.checkpoint) {
+		f = append(f, idFault("checkpointId", t.checkpoint))
+	}
+	return f
+}
+
+func idFault(name string, value []byte) checkpoint.Fault {
+	return checkpoint.Fault{
+		Path: name, Message: "must be 24 characters of a-z and 0-9",
+		Expected: "^[a-z0-9]{24}$", Received: clip(string(value), 64),
+	}
+}
