@@ -46,7 +46,8 @@ func (r *Request) baseAction() ([]byte, string) {
 }
 
 // resultError returns the member "error" of a tool result, and whether it has
-// one. The error says that the result is no JSON object.
+// one. The error says that the result is no JSON object; one nested deeper than
+// the JSON library goes (10,000) counts as none.
 func resultError(result []byte) (value []byte, found bool, err error) {
 	err = members(result, func(name, v []byte) error {
 		if string(name) == "error" {

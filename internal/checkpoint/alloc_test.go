@@ -1,4 +1,9 @@
+//go:build !race
+
 package checkpoint
+
+// With the race detector a sync.Pool drops at random what it is given, so that
+// nothing can be said about allocations.
 
 import "testing"
 
@@ -21,17 +26,15 @@ func TestParseAndEncodeAllocateWithinBudget(t *testing.T) {
 	}
 }
 
-// The document is one allocation of the right size: it never grows, and wastes
-// little.
-func TestEncodeSizesTheDocumentOnce(t *testing.T) {
+func TestEncodeAllocatesTheDocumentOnce(t *testing.T) {
 	for _, name := range traces {
 		for i, body := range traceLines(t, name) {
-			d := mustParse(t, body).Encode(benchAssigned())
-			if waste := cap(d.JSON) - len(d.JSON); waste > 2*fixedLen+len(d.JSON)/8 {
-				t.Errorf("%s line %d: %d bytes allocated for %d", name, i+1, cap(d.JSON), len(d.JSON))
-			}
-			if bound := mustParse(t, body).encodedLen(benchAssigned()); bound+len(d.JSON) < len(d.JSON) {
-				t.Errorf("%s line %d: bound %d", name, i+1, bound)
+			r := mustParse(t, body)
+			action, _ := r.Action()
+			d := r.Encode(benchAssigned())
+			bound := r.encodedLen(benchAssigned()) + len(action)
+			if len(d.JSON) > bound || bound > len(d.JSON)+fixedLen {
+				t.Errorf("%s line %d: asked for %d bytes to hold %d", name, i+1, bound, len(d.JSON))
 			}
 		}
 	}

@@ -1,9 +1,7 @@
 package checkpoint
 
 import (
-	"bytes"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -69,36 +67,57 @@ type catalogEntry struct {
 	MinRuntimeVersion string `json:"minRuntimeVersion"`
 }
 
-// required are the properties that the document requires of a digest. An empty
-// description is fine, an absent one is not.
-var requiredOfDigest = [...]string{
-	"type", "id", "key", "name", "minRuntimeVersion", "description", "owner", "createdAt", "updatedAt", "tags",
-}
+// The properties of a digest and of its owner. An empty description is fine,
+// an absent one is not.
+var (
+	digestProperties = []property{
+		{name: "type"}, {name: "id"}, {name: "key"}, {name: "name"}, {name: "minRuntimeVersion"}, {name: "description"},
+		{name: "owner"}, {name: "createdAt"}, {name: "updatedAt"}, {name: "version", optional: true}, {name: "tags"},
+	}
+	ownerProperties = []property{{name: "name", optional: true}, {name: "organizationId"}, {name: "createdAt"}}
+)
 
 func parseCatalogEntry(raw []byte) (Digest, error) {
 	var e catalogEntry
-	if err := UnmarshalStrict(raw, &e); err != nil {
+	if err := unmarshalStrict(raw, &e); err != nil {
 		return e.Digest, err
 	}
-	var seen []string
-	if err := members(raw, func(name, value []byte) error {
-		if slices.Contains(seen, string(name)) {
-			return fmt.Errorf("property %q is there twice", name)
-		}
-		if bytes.Equal(value, []byte("null")) {
-			return fmt.Errorf("property %q is null", name)
-		}
-		seen = append(seen, string(name))
-		return nil
-	}); err != nil {
+	if err := checkNames(raw, "", digestProperties); err != nil {
 		return e.Digest, err
 	}
-	for _, name := range requiredOfDigest {
-		if !slices.Contains(seen, name) {
-			return e.Digest, fmt.Errorf("property %q is missing", name)
-		}
+	if err := checkNames(pick(raw, "owner")[0], "owner.", ownerProperties); err != nil {
+		return e.Digest, err
 	}
 	return e.Digest, e.check()
+}
+
+// checkNames checks that object has the properties and no others, each once
+// and not null. Decoding does not tell: it takes names in any case, and null
+// for nothing.
+func checkNames(object []byte, prefix string, properties []property) error {
+	seen := make([]bool, len(properties))
+	err := members(object, func(name, value []byte) error {
+		i := find(properties, name)
+		switch {
+		case i < 0:
+			return fmt.Errorf("property %q is unknown", prefix+string(name))
+		case seen[i]:
+			return fmt.Errorf("property %q is there twice", prefix+string(name))
+		case kindOf(value) == kindNull:
+			return fmt.Errorf("property %q is null", prefix+string(name))
+		}
+		seen[i] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, p := range properties {
+		if !seen[i] && !p.optional {
+			return fmt.Errorf("property %q is missing", prefix+p.name)
+		}
+	}
+	return nil
 }
 
 // check checks the values of an entry against their patterns.

@@ -30,8 +30,8 @@ func Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// UnmarshalStrict is Unmarshal that refuses unknown fields.
-func UnmarshalStrict(data []byte, v any) error {
+// unmarshalStrict is Unmarshal that refuses unknown fields.
+func unmarshalStrict(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	return d.Decode(v)
@@ -39,7 +39,7 @@ func UnmarshalStrict(data []byte, v any) error {
 
 // Marshal encodes v, a value of our own, as JSON of one line.
 func Marshal(v any) ([]byte, error) {
-	return json.MarshalNoEscape(v)
+	return json.MarshalWithOption(v, json.DisableHTMLEscape())
 }
 
 // AppendString appends s as a JSON string with the least escaping. Invalid

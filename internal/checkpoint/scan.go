@@ -29,6 +29,10 @@ func inspect(body []byte) (spaces int, err error) {
 		switch c := body[i]; c {
 		case '"':
 			i = stringEnd(body, i)
+			// Most often a string follows in two bytes: a value, a name.
+			for i+1 < len(body) && body[i+1] == '"' && (body[i] == ':' || body[i] == ',') {
+				i = stringEnd(body, i+1)
+			}
 			continue
 		case '{', '[':
 			if depth++; depth > MaxDepth {
@@ -76,8 +80,11 @@ func appendCompact(dst, src []byte) []byte {
 func stringEnd(b []byte, i int) int {
 	i++
 	for i+8 <= len(b) {
+		// A byte of zero in a word gives a byte whose highest bit is set; the
+		// lowest such byte is exact.
 		eight := binary.LittleEndian.Uint64(b[i:])
-		special := zeroBytes(eight^(ones*'"')) | zeroBytes(eight^(ones*'\\'))
+		quotes, slashes := eight^(ones*'"'), eight^(ones*'\\')
+		special := ((quotes-ones)&^quotes | (slashes-ones)&^slashes) & (ones << 7)
 		if special == 0 {
 			i += 8
 			continue
@@ -100,12 +107,6 @@ func stringEnd(b []byte, i int) int {
 }
 
 const ones = 0x0101010101010101
-
-// zeroBytes returns a word whose lowest set bit lies in the lowest byte of x
-// that is zero: 0 if there is none.
-func zeroBytes(x uint64) uint64 {
-	return (x - ones) &^ x & (ones << 7)
-}
 
 // numberEnd returns the position after the characters of numbers from i on.
 func numberEnd(b []byte, i int) int {

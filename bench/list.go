@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+const (
+	listTotal = 100_200
+	listDeep  = 100_000
+	// listConnections read at once: enough to keep the server busy, few enough
+	// that the latency is that of a page.
+	listConnections = 4
+)
+
+// runList is `bench list`.
+func runList(ctx context.Context, args []string, out, progress io.Writer) error {
+	s := newScenario(ctx, "list", 9, progress)
+	s.allowTarget()
+	return s.run(args, out, func() error { return measureLists(s) })
+}
+
+// measureLists compares the first page of a long job with a deep one.
+func measureLists(s *scenario) error {
+	server, err := s.startSubject()
+	if err != nil {
+		return err
+	}
+	total, deep := listTotal, listDeep
+	if s.smoke {
+		total, deep = 700, 500
+	}
+	job := newID(newRand(randomSeed(), 0))
+	s.say("posting %d checkpoints to one job", total)
+	l := loader{addr: server.addr, key: server.key, size: minTemplate(), perJob: total, total: total}
+	if err := l.load(s.ctx, []string{job}); err != nil {
+		return err
+	}
+	for _, take := range []int{10, 100} {
+		page := func(skip int) func() ([]task, error) {
+			return func() ([]task, error) {
+				var tasks []task
+				for range listConnections {
+					conn, err := dialRaw(server.addr)
+					if err != nil {
+						return tasks, err
+					}
+					path := fmt.Sprintf("%s?take=%d&skip=%d", collectionPath(job), take, skip)
+					tasks = append(tasks, &listTask{
+						conn: conn, request: getRequest(server.addr, server.key, path), first: int64(skip + 1), total: int64(total),
+					})
+				}
+				return tasks, nil
+			}
+		}
+		deepName := fmt.Sprintf("skip=%d", deep)
+		all, err := s.interleave(fmt.Sprintf("list, take=%d, %d connections", take, listConnections), []system{
+			driven("skip=0", server.pid, page(0)),
+			driven(deepName, server.pid, page(deep)),
+		})
+		if err != nil {
+			return err
+		}
+		s.report.compare(all, deepName, "skip=0", "p50", func(m measurement) float64 { return m.P50 }, 0)
+		s.report.compare(all, deepName, "skip=0", "time for a page", func(m measurement) float64 { return 1 / m.perSecond() }, 0)
+		for i := range s.report.Comparisons {
+			s.report.Comparisons[i].AtMost = 1.3
+		}
+	}
+	return nil
+}
+
+// listTask reads one page again and again.
+type listTask struct {
+	conn         *rawConn
+	request      []byte
+	first, total int64
+}
+
+// close implements task.
+func (t *listTask) close() { t.conn.close() }
+
+// do implements task.
+func (t *listTask) do() error {
+	status, body, err := t.conn.roundTrip(t.request)
+	if err != nil {
+		return err
+	}
+	if status != 200 {
+		return fmt.Errorf("status %d: %s", status, excerpt(body))
+	}
+	if n, err := numberAfter(body, `"sequence":`); err != nil || n != t.first {
+		return fmt.Errorf("the page begins with sequence %d, not %d (%v)", n, t.first, err)
+	}
+	if n, err := numberAfter(body, `"total":`); err != nil || n != t.total {
+		return fmt.Errorf("the total is %d, not %d (%v)", n, t.total, err)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// Command bench is Milepost's bundled load: a simulated agent runtime, and the
+// scenarios that measure a server beside its peers on this machine.
+//
+//	go run ./bench                lists the subcommands
+//	go run ./bench runtime        posts realistic jobs; the demo and the source of load
+//	go run ./bench write --smoke  a few seconds of one scenario
+//
+// It promises that a figure it prints comes from answers it has checked: a run
+// with a wrong, missing or refused answer says so beside the figure and ends
+// with exit status 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand of the program.
+type command struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, args []string, out, progress io.Writer) error
+}
+
+// commands returns the subcommands that people use, in the order of the listing.
+func commands() []command {
+	return []command{
+		{"runtime", "post realistic jobs, or replay a trace, and check every answer", runRuntime},
+		{"write", "durable POST of 8 KB against PostgreSQL and raw Pebble", runWrite},
+		{"read", "hot GET of 4 KB and 64 KB against bare fasthttp and nginx proxy_cache", runRead},
+		{"list", "the first page of a long job against the page at skip=100000", runList},
+		{"growth", "bytes written and kept for a 200-step growing job", runGrowth},
+		{"start", "time to ready with a million checkpoints; memory of an idle process", runStart},
+	}
+}
+
+// peerCommands returns the subcommands that the scenarios start as child
+// processes, so that a peer's CPU time and memory are its own.
+func peerCommands() []command {
+	return []command{
+		{"peer-pebble", "raw Pebble batches, synced (started by write)", runPebblePeer},
+		{"peer-fasthttp", "a bare fasthttp handler (started by read)", runFasthttpPeer},
+	}
+}
+
+// errReported is the failure of a run that has already said what was wrong.
+var errReported = errors.New("the run had errors")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// dispatch runs the subcommand that args name and returns the exit status: 0
+// for a run without errors, 1 for a failure, 2 for wrong usage.
+func dispatch(ctx context.Context, args []string, out, progress io.Writer) int {
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+		list(out)
+		return 0
+	}
+	for _, c := range append(commands(), peerCommands()...) {
+		if c.name != args[0] {
+			continue
+		}
+		err := c.run(ctx, args[1:], out, progress)
+		var usage usageError
+		switch {
+		case err == nil, errors.Is(err, flag.ErrHelp):
+			return 0
+		case errors.Is(err, errReported):
+			return 1
+		case errors.As(err, &usage):
+			fmt.Fprintf(progress, "bench %s: %v\n", c.name, err)
+			return 2
+		}
+		fmt.Fprintf(progress, "bench %s: %v\n", c.name, err)
+		return 1
+	}
+	fmt.Fprintf(progress, "bench: no subcommand %q\n", args[0])
+	list(progress)
+	return 2
+}
+
+// list prints the subcommands, one a line.
+func list(w io.Writer) {
+	fmt.Fprintln(w, "usage: go run ./bench SUBCOMMAND [flags]   (--help lists the flags of one)")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s  %s\n", c.name, c.summary)
+	}
+}
+
+// usageError is a fault in how the program was called.
+type usageError struct{ error }
+
+// parseFlags parses args; it refuses operands, since no subcommand takes any.
+func parseFlags(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usageError{err}
+	}
+	if flags.NArg() > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// nginxConfig caches on disk what an origin answers, as its documentation
+// advises for files that are asked for again and again: sendfile, a cache of
+// open files, no access log. tcp_nopush differs between two servers, because
+// with it on, loopback stalls on large bodies.
+const nginxConfig = `
+worker_processes 2;
+pid %[1]s/nginx.pid;
+error_log stderr error;
+%[5]s
+events { worker_connections 4096; multi_accept on; }
+http {
+	access_log off;
+	sendfile on;
+	tcp_nodelay on;
+	keepalive_requests 1000000000;
+	keepalive_timeout 3600s;
+	open_file_cache max=1000 inactive=1h;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	proxy_cache_path %[1]s/cache levels=1:2 keys_zone=checkpoints:10m inactive=1h use_temp_path=off;
+	proxy_cache checkpoints;
+	proxy_cache_key $request_uri;
+	proxy_cache_valid 200 1h;
+	proxy_ignore_headers Cache-Control Expires Vary Set-Cookie;
+	proxy_http_version 1.1;
+	server { listen %[2]s; tcp_nopush off; location / { proxy_pass http://%[4]s; } }
+	server { listen %[3]s; tcp_nopush on; location / { proxy_pass http://%[4]s; } }
+}
+`
+
+// nginxServer is a running nginx with a cache in front of an origin.
+type nginxServer struct {
+	*process
+	// withoutPush and withPush are the addresses with tcp_nopush off and on.
+	withoutPush, withPush string
+}
+
+// startNginx starts nginx in dir in front of origin.
+func startNginx(ctx context.Context, dir, origin string) (*nginxServer, error) {
+	path, err := exec.LookPath("nginx")
+	if err != nil {
+		if path, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			return nil, fmt.Errorf("nginx: %w", errNoPeer)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	off, errOff := freeAddr()
+	on, errOn := freeAddr()
+	if err := errors.Join(errOff, errOn); err != nil {
+		return nil, err
+	}
+	user := ""
+	if os.Getuid() == 0 {
+		// Its workers read and write below our directory.
+		user = "user root;"
+	}
+	config := fmt.Sprintf(nginxConfig, dir, off, on, origin, user)
+	if err := os.WriteFile(dir+"/nginx.conf", []byte(config), 0o644); err != nil {
+		return nil, err
+	}
+	p, err := startProcess(exec.Command(path, "-p", dir, "-c", dir+"/nginx.conf", "-g", "daemon off;"), dir+".log", syscall.SIGTERM)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(p.ready(ctx, dials(off)), p.ready(ctx, dials(on))); err != nil {
+		_ = p.end()
+		return nil, err
+	}
+	return &nginxServer{p, off, on}, nil
+}
