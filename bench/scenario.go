@@ -132,11 +132,12 @@ func (s *scenario) milepostBinary() (string, error) {
 // subject is the server under measurement.
 type subject struct {
 	addr, key string
-	// pid is 0 for a server that we did not start.
+	// pid and end are 0 and nil for a server that we did not start.
 	pid int
+	end func() error
 }
 
-// startSubject starts milepost on a fresh data directory, or names the server
+// startSubject starts milepost on the scenario's data directory, or names the server
 // that --target does.
 func (s *scenario) startSubject() (subject, error) {
 	if s.target != "" {
@@ -155,7 +156,19 @@ func (s *scenario) startSubject() (subject, error) {
 		return subject{}, err
 	}
 	s.cleanup(m.end)
-	return subject{addr: m.addr, key: benchKey, pid: m.pid()}, nil
+	return subject{addr: m.addr, key: benchKey, pid: m.pid(), end: m.end}, nil
+}
+
+// restartSubject ends a server that startSubject started and starts it on the
+// same data. One that --target names stays as it is.
+func (s *scenario) restartSubject(old subject) (subject, error) {
+	if old.end == nil {
+		return old, nil
+	}
+	if err := old.end(); err != nil {
+		return subject{}, err
+	}
+	return s.startSubject()
 }
 
 // system is one of those that take turns.

@@ -21,7 +21,7 @@ func (s *Store) Backup(dir string) error {
 	} else if !os.IsNotExist(err) {
 		return fmt.Errorf("cannot look at backup directory %q: %w", dir, err)
 	}
-	if err := s.opts.FS.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(s.opts.FS, dir); err != nil {
 		return fmt.Errorf("cannot create backup directory %q: %w", dir, err)
 	}
 	if err := s.db.Checkpoint(databaseDir(dir), pebble.WithFlushedWAL()); err != nil {

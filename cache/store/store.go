@@ -125,7 +125,7 @@ func Open(opts Options) (*Store, error) {
 	opts.setDefaults()
 	s := &Store{opts: opts, log: opts.Logger, lines: newLines(opts.AppendMemory)}
 	s.registry.jobs = make(map[string]*Job)
-	if err := opts.FS.MkdirAll(databaseDir(opts.Dir), 0o700); err != nil {
+	if err := makeDir(opts.FS, databaseDir(opts.Dir)); err != nil {
 		return nil, fmt.Errorf("cannot create data directory %q: %w", opts.Dir, err)
 	}
 	s.disk = newDisk(&s.opts)

@@ -1,0 +1,52 @@
+// Command milepost serves the Expert Jobs Checkpoints API.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+const usage = `usage:
+  milepost [serve] [--config FILE] [--listen ADDR] [--admin-listen ADDR] [--data DIR] [--upstream URL]
+  milepost check-config [--config FILE]
+  milepost keys new
+  milepost backup DIR [--config FILE] [--data DIR] [--admin-listen ADDR]
+  milepost delete JOB [--config FILE] [--data DIR] [--admin-listen ADDR]
+  milepost version
+`
+
+// The exit statuses.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	verb := "serve"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		verb, args = args[0], args[1:]
+	}
+	switch verb {
+	case "serve":
+		return serve(args)
+	case "check-config":
+		return checkConfig(args)
+	case "keys":
+		return keys(args)
+	case "backup":
+		return backup(args)
+	case "delete":
+		return deleteJob(args)
+	case "version":
+		return printVersion()
+	}
+	if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") || verb == "help" {
+		fmt.Print(usage)
+		return exitOK
+	}
+	fmt.Fprintf(os.Stderr, "milepost: unknown command %q\n%s", verb, usage)
+	return exitUsage
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"milepost/internal/config"
+)
+
+// options are the flags of a verb that reads the configuration.
+type options struct {
+	file  string
+	flags map[string]string
+	rest  []string
+}
+
+// parse reads flags and arguments in any order. The names are those of the
+// flags that the verb takes beside --config.
+func parse(verb string, args []string, arguments int, names ...string) (options, error) {
+	o := options{flags: make(map[string]string)}
+	set := flag.NewFlagSet(verb, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&o.file, "config", "", "")
+	for _, name := range names {
+		set.Func(name, "", func(v string) error { o.flags[name] = v; return nil })
+	}
+	for {
+		if err := set.Parse(args); err != nil {
+			return o, err
+		}
+		if args = set.Args(); len(args) == 0 {
+			break
+		}
+		o.rest, args = append(o.rest, args[0]), args[1:]
+	}
+	if len(o.rest) != arguments {
+		return o, fmt.Errorf("%s takes %d arguments, got %d", verb, arguments, len(o.rest))
+	}
+	return o, nil
+}
+
+func (o options) load() (*config.Config, error) { return config.Load(o.file, os.Environ(), o.flags) }
+
+// wrongUsage explains how it is meant.
+func wrongUsage(err error) int {
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Print(usage)
+		return exitOK
+	}
+	fmt.Fprintf(os.Stderr, "milepost: %v\n%s", err, usage)
+	return exitUsage
+}
+
+// failed tells faults of the configuration from failures.
+func failed(err error) int {
+	fmt.Fprintf(os.Stderr, "milepost: %v\n", err)
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		return exitUsage
+	}
+	return exitFailure
+}

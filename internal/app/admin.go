@@ -1,0 +1,206 @@
+package app
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"milepost/cache"
+	"milepost/cache/store"
+	"milepost/internal/checkpoint"
+	"milepost/internal/config"
+	"milepost/metrics"
+)
+
+// readiness is whether the server may get traffic, and if not why.
+type readiness struct {
+	mu     sync.Mutex
+	reason string
+	store  *store.Store
+}
+
+func (r *readiness) set(s *store.Store) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason, r.store = "", s
+}
+
+func (r *readiness) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reason = "draining"
+}
+
+func (r *readiness) reasons() (out []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reason != "" {
+		out = append(out, r.reason)
+	}
+	if r.store != nil {
+		if err := r.store.Err(); err != nil {
+			out = append(out, err.Error())
+		}
+	}
+	return out
+}
+
+// admin is the listener for operators: health, metrics, profiles, and what
+// changes something, which needs the token.
+type admin struct {
+	http    *http.Server
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	state   atomic.Pointer[adminState]
+	done    chan struct{}
+}
+
+// adminState is there once the store is open.
+type adminState struct {
+	token string
+	store *store.Store
+	cache *cache.Cache
+}
+
+// tokenFile holds the admin token within the data directory.
+const tokenFile = "admin-token"
+
+// writeToken makes a new token for this run. Whoever can read the file may
+// change things: the user of the server, and no web page.
+func writeToken(dir string) (string, error) {
+	token := NewSecret()
+	path := filepath.Join(dir, tokenFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("cannot replace the admin token: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("cannot write the admin token: %w", err)
+	}
+	return token, nil
+}
+
+func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *slog.Logger) (*admin, error) {
+	a := &admin{log: log, metrics: m, done: make(chan struct{})}
+	if cfg.Server.AdminListen == "" {
+		close(a.done)
+		return a, nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		reasons := ready.reasons()
+		if len(reasons) > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintln(w, strings.Join(reasons, "\n"))
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("POST /backup", a.guarded(a.backup))
+	mux.HandleFunc("POST /delete", a.guarded(a.delete))
+	ln, err := listen(cfg.Server.AdminListen, nil)
+	if err != nil {
+		return nil, err
+	}
+	a.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		defer close(a.done)
+		if err := a.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("admin listener failed", "error", err)
+		}
+	}()
+	return a, nil
+}
+
+func (a *admin) open(token string, s *store.Store, c *cache.Cache) {
+	a.state.Store(&adminState{token, s, c})
+}
+
+func (a *admin) close() {
+	if a.http != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := a.http.Shutdown(ctx); err != nil {
+			_ = a.http.Close()
+		}
+	}
+	<-a.done
+}
+
+// adminRequest is the body of the requests that change something.
+type adminRequest struct {
+	Dir string `json:"dir"`
+	Job string `json:"job"`
+}
+
+func (a *admin) guarded(do func(*adminState, adminRequest) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		state := a.state.Load()
+		if state == nil {
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+			return
+		}
+		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(given), []byte(state.token)) != 1 {
+			http.Error(w, "the token in the data directory's file "+tokenFile+" is needed", http.StatusUnauthorized)
+			return
+		}
+		var q adminRequest
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&q); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := do(state, q); err != nil {
+			code := http.StatusInternalServerError
+			if errors.Is(err, store.ErrNotFound) {
+				code = http.StatusNotFound
+			}
+			http.Error(w, err.Error(), code)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "done")
+	}
+}
+
+func (a *admin) backup(s *adminState, q adminRequest) error {
+	began := time.Now()
+	if err := s.store.Backup(q.Dir); err != nil {
+		return err
+	}
+	a.log.Info("backup is complete", "dir", q.Dir, "took", time.Since(began))
+	return nil
+}
+
+func (a *admin) delete(s *adminState, q adminRequest) error {
+	if !checkpoint.ValidID(q.Job) {
+		return fmt.Errorf("job id %q: must be 24 characters of a-z and 0-9", q.Job)
+	}
+	if err := s.store.Delete(q.Job); err != nil {
+		return fmt.Errorf("job %s: %w", q.Job, err)
+	}
+	s.cache.Deleted()
+	a.metrics.JobsDeleted.WithLabelValues("request").Inc()
+	a.log.Info("job deleted", "job", q.Job)
+	return nil
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"milepost/internal/config"
+)
+
+// Backup asks the running server to write a copy of its store to a directory.
+func Backup(cfg *config.Config, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	return askAdmin(cfg, "/backup", adminRequest{Dir: dir})
+}
+
+// Delete asks the running server to delete a job with all its checkpoints.
+func Delete(cfg *config.Config, job string) error {
+	return askAdmin(cfg, "/delete", adminRequest{Job: job})
+}
+
+func askAdmin(cfg *config.Config, path string, q adminRequest) error {
+	address := cfg.Server.AdminListen
+	if address == "" {
+		return fmt.Errorf("server.admin_listen is off: there is nobody to ask")
+	}
+	token, err := os.ReadFile(filepath.Join(cfg.Store.Dir, tokenFile))
+	if err != nil {
+		return fmt.Errorf("cannot read the admin token; is the server running on this data directory? %w", err)
+	}
+	body, err := json.Marshal(&q)
+	if err != nil {
+		return err
+	}
+	network, dial := splitAddress(address)
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, dial)
+		},
+	}}
+	req, err := http.NewRequest(http.MethodPost, "http://admin"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("cannot reach the server at %s: %w", address, err)
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server refused: %s", strings.TrimSpace(string(answer)))
+	}
+	return nil
+}

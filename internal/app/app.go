@@ -1,0 +1,168 @@
+// Package app is the life of the program, read from top to bottom: open in
+// order, serve, wait, drain, close in reverse.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"milepost/cache"
+	"milepost/cache/store"
+	"milepost/internal/checkpoint"
+	"milepost/internal/config"
+	"milepost/internal/origin"
+	"milepost/metrics"
+	"milepost/proxy"
+)
+
+// Load reads the configuration: at the start, and again for each reload.
+type Load func() (*config.Config, error)
+
+// Run serves until SIGTERM or SIGINT and returns after the drain. out takes
+// what the person who starts the server should read, errs the log.
+func Run(load Load, out, errs io.Writer) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	log := newLogger(cfg, level, errs)
+
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(stop)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	began := time.Now()
+	m := metrics.New()
+	ready := &readiness{reason: "starting"}
+
+	admin, err := startAdmin(cfg, m, ready, log)
+	if err != nil {
+		return err
+	}
+	defer admin.close()
+
+	s, err := store.Open(storeOptions(cfg, m, log))
+	if err != nil {
+		return err
+	}
+	log.Info("store is open", "dir", cfg.Store.Dir, "took", time.Since(began))
+	defer func() {
+		if err := s.Close(); err != nil {
+			log.Error("store did not close cleanly", "error", err)
+		}
+	}()
+	m.RegisterStore(func() metrics.StoreFigures {
+		f := s.Stats()
+		return metrics.StoreFigures{FreeBytes: f.FreeBytes, LowSpace: f.LowSpace, WriteStalls: f.WriteStalls, Pebble: f.Pebble}
+	})
+	marker, err := markRunning(cfg.Store.Dir, s, m, log)
+	if err != nil {
+		return err
+	}
+
+	hot, err := cache.New(s, int64(cfg.Cache.Size))
+	if err != nil {
+		return fmt.Errorf("cannot make the hot tier: %w", err)
+	}
+	defer hot.Close()
+	m.RegisterCache(func() metrics.CacheFigures { return metrics.CacheFigures(hot.Figures()) })
+
+	catalog, err := loadCatalog(cfg)
+	if err != nil {
+		return err
+	}
+	keys, first, err := resolveKeys(cfg, s, log)
+	if err != nil {
+		return err
+	}
+	server := proxy.New(proxy.Options{
+		Config: cfg, Keys: keys, Origin: origin.New(s, catalog), Store: s, Cache: hot, Metrics: m, Logger: log,
+	})
+	ln, err := listen(cfg.Server.Listen, cfg)
+	if err != nil {
+		return err
+	}
+	token, err := writeToken(cfg.Store.Dir)
+	if err != nil {
+		return err
+	}
+	admin.open(token, s, hot)
+
+	retention := startRetention(cfg, s, hot, m, log)
+	defer retention.stop()
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	ready.set(s)
+	log.Info("serving", "listen", ln.Addr().String(), "admin_listen", cfg.Server.AdminListen, "took", time.Since(began))
+	greet(out, address(ln, cfg), first)
+
+	for {
+		select {
+		case err := <-served:
+			return fmt.Errorf("the listener failed: %w", err)
+		case <-hup:
+			cfg = reload(cfg, load, server, keys, level, log)
+			continue
+		case sig := <-stop:
+			log.Info("draining", "signal", sig.String(), "at_most", cfg.Server.DrainTimeout.Std())
+		}
+		break
+	}
+
+	ready.drain()
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Server.DrainTimeout.Std())
+	defer cancel()
+	go func() {
+		<-stop
+		log.Warn("second signal: ending at once")
+		os.Exit(1)
+	}()
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		log.Error("drain", "error", err)
+	} else if err != nil {
+		log.Warn("requests in flight were cut off after drain_timeout")
+	}
+	marker.remove()
+	log.Info("stopped", "served_for", time.Since(began))
+	return nil
+}
+
+func storeOptions(cfg *config.Config, m *metrics.Metrics, log *slog.Logger) store.Options {
+	c := &cfg.Store
+	o := store.Options{
+		Dir: c.Dir, BlockCache: int64(c.BlockCache), MemTable: uint64(c.Memtable), AppendMemory: int64(c.AppendMemory),
+		MinFree: uint64(c.MinFree), Ballast: int64(c.Ballast), CheckInterval: c.CheckInterval.Std(),
+		Logger: log, CommitObserver: m.ObserveCommit,
+	}
+	if o.AppendMemory == 0 { // off, where the store's 0 is its default
+		o.AppendMemory = -1
+	}
+	return o
+}
+
+func loadCatalog(cfg *config.Config) (*checkpoint.Catalog, error) {
+	if cfg.Experts.Mode != "catalog" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(cfg.Experts.Catalog)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read experts.catalog: %w", err)
+	}
+	catalog, err := checkpoint.ParseCatalog(b)
+	if err != nil {
+		return nil, fmt.Errorf("experts.catalog %q: %w", cfg.Experts.Catalog, err)
+	}
+	return catalog, nil
+}
