@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ func (s *Store) Backup(dir string) error {
 	}
 	if _, err := s.opts.FS.Stat(dir); err == nil {
 		return fmt.Errorf("backup directory %q exists already", dir)
-	} else if !os.IsNotExist(err) {
+	} else if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("cannot look at backup directory %q: %w", dir, err)
 	}
 	if err := makeDir(s.opts.FS, dir); err != nil {

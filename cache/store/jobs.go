@@ -59,7 +59,9 @@ func (j *Job) Release() {
 	r := &j.store.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if j.holders--; j.holders == 0 {
+	// In a failed store the mark must stay: what was applied beyond it may never
+	// reach the disk.
+	if j.holders--; j.holders == 0 && j.store.failed.Load() == nil {
 		delete(r.jobs, j.id)
 	}
 }

@@ -82,5 +82,9 @@ func resolveKeys(cfg *config.Config, s *store.Store, log *slog.Logger) (keys []c
 func greet(w io.Writer, base, first string) {
 	key := "$MILEPOST_API_KEY"
 	_, _ = fmt.Fprintf(w, "milepost serves %s\n", base)
+	if first != "" {
+		key = first
+		_, _ = fmt.Fprintf(w, "API key (shown this once, only its hash is kept): %s\n", first)
+	}
 	_, _ = fmt.Fprintf(w, "try: go run ./bench runtime --target %s --key %s\n", base, key)
 }
