@@ -18,8 +18,12 @@ import (
 	"time"
 )
 
-// binary is the program, built once for all tests.
-var binary string
+// binary is the program, built once for all tests; killRounds is how often
+// TestKilledServerLosesNothing kills it.
+var (
+	binary     string
+	killRounds = 3
+)
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "milepost-test")
@@ -32,6 +36,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "%s\n", out)
 		os.Exit(1)
 	}
+	// Not configuration: the server would refuse to know it.
+	if v, err := strconv.Atoi(os.Getenv("MILEPOST_KILL_ROUNDS")); err == nil {
+		killRounds = v
+	}
+	_ = os.Unsetenv("MILEPOST_KILL_ROUNDS")
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -143,10 +152,7 @@ type acknowledged struct {
 // TestKilledServerLosesNothing kills the server under load, again and again.
 // MILEPOST_KILL_ROUNDS sets how often (default 3).
 func TestKilledServerLosesNothing(t *testing.T) {
-	rounds := 3
-	if v, err := strconv.Atoi(os.Getenv("MILEPOST_KILL_ROUNDS")); err == nil {
-		rounds = v
-	}
+	rounds := killRounds
 	dir := filepath.Join(t.TempDir(), "data")
 	const writers = 8
 	var (
@@ -154,8 +160,6 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		mu   sync.Mutex
 		next [writers]int
 	)
-	// The test's own rounds must not be taken for configuration.
-	_ = os.Unsetenv("MILEPOST_KILL_ROUNDS")
 	for round := range rounds {
 		p := startProcess(t, dir, "MILEPOST_API_KEY="+secret)
 		var wait sync.WaitGroup
