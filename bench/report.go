@@ -46,6 +46,21 @@ func (s series) generatorBound() bool {
 	return false
 }
 
+// generatorShare is the generator's part of the CPU time that it and the
+// server took, if the server's is known.
+func (s series) generatorShare() string {
+	share := median(s.values(func(m measurement) float64 {
+		if m.ServerCPU == 0 {
+			return math.NaN()
+		}
+		return m.GeneratorCPU / (m.GeneratorCPU + m.ServerCPU)
+	}))
+	if math.IsNaN(share) {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*share)
+}
+
 // comparison is one system against another in one measure.
 type comparison struct {
 	Case    string `json:"case"`
@@ -137,12 +152,12 @@ func (r *report) print(w io.Writer) {
 		rates := s.values(measurement.perSecond)
 		low, high := bounds(rates)
 		n, _ := s.faults()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s–%s\t%s\t%.2f\t%.2f\t%.0f\t%.0f %%\t%s\n", s.Case, s.System,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s–%s\t%s\t%.2f\t%.2f\t%.0f\t%s\t%s\n", s.Case, s.System,
 			number(median(rates)), number(low), number(high), number(median(s.values(measurement.perCPUSecond))),
 			median(s.values(func(m measurement) float64 { return m.P50 })),
 			median(s.values(func(m measurement) float64 { return m.P99 })),
 			median(s.values(func(m measurement) float64 { return float64(m.PSS) / (1 << 20) })),
-			100*median(s.values(func(m measurement) float64 { return m.GeneratorCPU / (m.GeneratorCPU + m.ServerCPU) })),
+			s.generatorShare(),
 			errorsText(n))
 	}
 	_ = t.Flush()
