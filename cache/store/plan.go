@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash/crc32"
 
 	"milepost/internal/checkpoint"
@@ -41,10 +42,11 @@ type line struct {
 type linePart struct {
 	start, end int
 	ordinal    uint64
+	hash       uint64 // beginning of the part's SHA-256
 }
 
 // cost is the memory that a line holds on to.
-func (l *line) cost() int64 { return int64(len(l.json)) + int64(len(l.parts))*24 }
+func (l *line) cost() int64 { return int64(len(l.json)) + int64(len(l.parts))*32 }
 
 // makePlan cuts doc at its parts. lookup finds the ordinal of a part stored
 // before by its hash.
@@ -73,10 +75,10 @@ func makePlan(doc checkpoint.Document, previous *line, firstOrdinal uint64,
 		if len(part) < minPart {
 			continue
 		}
-		var ordinal uint64
+		var ordinal, id uint64
 		repeated := false // within this same checkpoint
 		if cursor < len(previous.parts) && bytes.Equal(part, previous.slice(cursor)) {
-			ordinal = previous.parts[cursor].ordinal
+			ordinal, id = previous.parts[cursor].ordinal, previous.parts[cursor].hash
 			cursor++
 		} else {
 			if hashed >= 2*maxNewParts {
@@ -86,20 +88,27 @@ func makePlan(doc checkpoint.Document, previous *line, firstOrdinal uint64,
 			hash := sha256.Sum256(part)
 			known, found := fresh[hash]
 			repeated = found
-			if !found {
+			short := binary.LittleEndian.Uint64(hash[:])
+			switch {
+			case found:
+			case len(previous.parts) > 0:
+				// The messages may have moved (a context was shortened): go on
+				// comparing behind where this one stood. What the checkpoint
+				// before does not have counts as new. Asking the database would
+				// find the rare part that was dropped and came back, and cost
+				// a third of every write.
+				if i := previous.find(short, part); i >= 0 && resyncs < maxResyncs {
+					resyncs++
+					known, found, cursor = previous.parts[i].ordinal, true, i+1
+				}
+			case firstOrdinal > 0:
+				// A new line of an old job, or the memory of it is gone.
 				var err error
 				if known, found, err = lookup(&hash); err != nil {
 					return nil, err
 				}
-				if found && resyncs < maxResyncs {
-					resyncs++
-					// The messages moved (a context was shortened, a run was
-					// resumed): go on comparing behind this one.
-					if i := previous.find(known); i >= 0 {
-						cursor = i + 1
-					}
-				}
 			}
+			id = short
 			switch {
 			case found:
 				ordinal = known
@@ -116,7 +125,7 @@ func makePlan(doc checkpoint.Document, previous *line, firstOrdinal uint64,
 			}
 		}
 		if !repeated {
-			p.next.parts = append(p.next.parts, linePart{span.Start, span.End, ordinal})
+			p.next.parts = append(p.next.parts, linePart{span.Start, span.End, ordinal, id})
 		}
 		if n := len(ops); n > 0 && ordinal == ops[n-1].first+ops[n-1].count &&
 			span.Start == litStart+1 && json[litStart] == ',' {
@@ -148,12 +157,14 @@ func makePlan(doc checkpoint.Document, previous *line, firstOrdinal uint64,
 			rec.sizes[i] = s.End - s.Start
 			total += rec.sizes[i]
 		}
-		rec.block = make([]byte, 0, total+maxLiteralInParts)
+		if c.literalInParts {
+			rec.literal = literalSize
+		}
+		rec.block = make([]byte, 0, total+rec.literal)
 		for _, s := range newParts {
 			rec.block = append(rec.block, json[s.Start:s.End]...)
 		}
 		if c.literalInParts {
-			rec.literal = literalSize
 			rec.block = appendSpans(rec.block, json, literals)
 		}
 		p.parts = rec.encode()
@@ -173,10 +184,10 @@ func appendSpans(dst, json []byte, spans []checkpoint.Span) []byte {
 
 func (l *line) slice(i int) []byte { return l.json[l.parts[i].start:l.parts[i].end] }
 
-// find returns where a part with that ordinal stands, or -1.
-func (l *line) find(ordinal uint64) int {
+// find returns where a part stands, or -1.
+func (l *line) find(hash uint64, part []byte) int {
 	for i := range l.parts {
-		if l.parts[i].ordinal == ordinal {
+		if l.parts[i].hash == hash && bytes.Equal(part, l.slice(i)) {
 			return i
 		}
 	}

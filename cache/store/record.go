@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/klauspost/compress/s2"
+
 	"milepost/internal/checkpoint"
 )
 
@@ -110,7 +112,7 @@ type partsRecord struct {
 }
 
 func (p *partsRecord) encode() []byte {
-	w := newWriter(32 + 4*len(p.sizes) + len(p.block))
+	w := newWriter(32 + 4*len(p.sizes) + max(s2.MaxEncodedLen(len(p.block)), 0))
 	w.uint(uint64(len(p.sizes)))
 	for _, n := range p.sizes {
 		w.uint(uint64(n))

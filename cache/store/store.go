@@ -159,6 +159,14 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      logger{s},
 		EventListener:               s.events(),
 	}
+	// The new parts of most checkpoints are that large; kept apart they are not
+	// written again by every compaction.
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: 4 << 10, MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.3,
+		}
+	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	for i := range o.Levels {
 		// Most look-ups of a part's hash find nothing; the filter answers them
