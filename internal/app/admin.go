@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -64,11 +63,15 @@ type admin struct {
 	http    *http.Server
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	state   atomic.Pointer[adminState]
-	done    chan struct{}
+	done    chan struct{} // closed when the listener has ended
+
+	// mu is held for reading by a request that changes something, so that close
+	// waits for it. It is never held over the write of the answer.
+	mu    sync.RWMutex
+	state *adminState
 }
 
-// adminState is there once the store is open.
+// adminState is there from when the store is open until it is about to close.
 type adminState struct {
 	token string
 	store *store.Store
@@ -134,9 +137,13 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 }
 
 func (a *admin) open(token string, s *store.Store, c *cache.Cache) {
-	a.state.Store(&adminState{token, s, c})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = &adminState{token, s, c}
 }
 
+// close ends the listener and returns when no request uses the store any more.
+// It may be called twice.
 func (a *admin) close() {
 	if a.http != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -146,6 +153,9 @@ func (a *admin) close() {
 		}
 	}
 	<-a.done
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = nil
 }
 
 // adminRequest is the body of the requests that change something.
@@ -156,31 +166,38 @@ type adminRequest struct {
 
 func (a *admin) guarded(do func(*adminState, adminRequest) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		state := a.state.Load()
-		if state == nil {
-			http.Error(w, "starting", http.StatusServiceUnavailable)
-			return
-		}
-		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if subtle.ConstantTimeCompare([]byte(given), []byte(state.token)) != 1 {
-			http.Error(w, "the token in the data directory's file "+tokenFile+" is needed", http.StatusUnauthorized)
-			return
-		}
-		var q adminRequest
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&q); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		if err := do(state, q); err != nil {
-			code := http.StatusInternalServerError
-			if errors.Is(err, store.ErrNotFound) {
-				code = http.StatusNotFound
-			}
+		code, err := a.change(w, r, do)
+		if err != nil {
 			http.Error(w, err.Error(), code)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "done")
 	}
+}
+
+// change does what a request asks for, if it has the token. The status is that
+// of the error.
+func (a *admin) change(w http.ResponseWriter, r *http.Request, do func(*adminState, adminRequest) error) (int, error) {
+	// The body is read before the lock is taken: its sender may be slow.
+	var q adminRequest
+	malformed := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&q)
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.state == nil {
+		return http.StatusServiceUnavailable, errors.New("the server is starting or ending")
+	}
+	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if subtle.ConstantTimeCompare([]byte(given), []byte(a.state.token)) != 1 {
+		return http.StatusUnauthorized, fmt.Errorf("the token in the data directory's file %s is needed", tokenFile)
+	}
+	if malformed != nil {
+		return http.StatusBadRequest, malformed
+	}
+	err := do(a.state, q)
+	if errors.Is(err, store.ErrNotFound) {
+		return http.StatusNotFound, err
+	}
+	return http.StatusInternalServerError, err
 }
 
 func (a *admin) backup(s *adminState, q adminRequest) error {

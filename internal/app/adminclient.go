@@ -42,18 +42,12 @@ func askAdmin(cfg *config.Config, path string, q adminRequest) error {
 	if err != nil {
 		return err
 	}
-	network, dial := splitAddress(address)
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, dial)
-		},
-	}}
 	req, err := http.NewRequest(http.MethodPost, "http://admin"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	resp, err := client.Do(req)
+	resp, err := adminHTTP(address).Do(req)
 	if err != nil {
 		return fmt.Errorf("cannot reach the server at %s: %w", address, err)
 	}
@@ -63,4 +57,15 @@ func askAdmin(cfg *config.Config, path string, q adminRequest) error {
 		return fmt.Errorf("the server refused: %s", strings.TrimSpace(string(answer)))
 	}
 	return nil
+}
+
+// adminHTTP returns a client that reaches the listener at address whatever the
+// host of a URL.
+func adminHTTP(address string) *http.Client {
+	network, dial := splitAddress(address)
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, dial)
+		},
+	}}
 }

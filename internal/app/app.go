@@ -27,7 +27,7 @@ type Load func() (*config.Config, error)
 
 // Run serves until SIGTERM or SIGINT and returns after the drain. out takes
 // what the person who starts the server should read, errs the log.
-func Run(load Load, out, errs io.Writer) error {
+func Run(load Load, out, errs io.Writer) (err error) {
 	cfg, err := load()
 	if err != nil {
 		return err
@@ -57,17 +57,9 @@ func Run(load Load, out, errs io.Writer) error {
 		return err
 	}
 	log.Info("store is open", "dir", cfg.Store.Dir, "took", time.Since(began))
-	defer func() {
-		if err := s.Close(); err != nil {
-			log.Error("store did not close cleanly", "error", err)
-		}
-	}()
-	m.RegisterStore(func() metrics.StoreFigures {
-		f := s.Stats()
-		return metrics.StoreFigures{FreeBytes: f.FreeBytes, LowSpace: f.LowSpace, WriteStalls: f.WriteStalls, Pebble: f.Pebble}
-	})
-	marker, err := markRunning(cfg.Store.Dir, s, m, log)
-	if err != nil {
+	var mark *marker
+	defer func() { err = errors.Join(err, closeStore(s, mark, log)) }()
+	if mark, err = markRunning(cfg.Store.Dir, s, m, log); err != nil {
 		return err
 	}
 
@@ -76,7 +68,6 @@ func Run(load Load, out, errs io.Writer) error {
 		return fmt.Errorf("cannot make the hot tier: %w", err)
 	}
 	defer hot.Close()
-	m.RegisterCache(func() metrics.CacheFigures { return metrics.CacheFigures(hot.Figures()) })
 
 	catalog, err := loadCatalog(cfg)
 	if err != nil {
@@ -97,7 +88,10 @@ func Run(load Load, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	registerFigures(m, s, hot)
 	admin.open(token, s, hot)
+	// Its requests use the cache and the store, so it ends before they do.
+	defer admin.close()
 
 	retention := startRetention(cfg, s, hot, m, log)
 	defer retention.stop()
@@ -108,10 +102,12 @@ func Run(load Load, out, errs io.Writer) error {
 	log.Info("serving", "listen", ln.Addr().String(), "admin_listen", cfg.Server.AdminListen, "took", time.Since(began))
 	greet(out, address(ln, cfg), first)
 
+	var failure error
 	for {
 		select {
 		case err := <-served:
-			return fmt.Errorf("the listener failed: %w", err)
+			failure = fmt.Errorf("the listener failed: %w", err)
+			log.Error("draining, because the listener failed", "error", err)
 		case <-hup:
 			cfg = reload(cfg, load, server, keys, level, log)
 			continue
@@ -134,9 +130,31 @@ func Run(load Load, out, errs io.Writer) error {
 	} else if err != nil {
 		log.Warn("requests in flight were cut off after drain_timeout")
 	}
-	marker.remove()
-	log.Info("stopped", "served_for", time.Since(began))
+	log.Info("drained", "served_for", time.Since(began))
+	return failure
+}
+
+// closeStore closes the store, and only then says that this process came to
+// its end: what fails or is killed before counts as an unclean shutdown. mark
+// is nil if the start failed before it.
+func closeStore(s *store.Store, mark *marker, log *slog.Logger) error {
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("cannot close the store cleanly: %w", err)
+	}
+	if mark != nil {
+		mark.remove()
+	}
+	log.Info("store is closed", "took", time.Since(began))
 	return nil
+}
+
+func registerFigures(m *metrics.Metrics, s *store.Store, hot *cache.Cache) {
+	m.RegisterStore(func() metrics.StoreFigures {
+		f := s.Stats()
+		return metrics.StoreFigures{FreeBytes: f.FreeBytes, LowSpace: f.LowSpace, WriteStalls: f.WriteStalls, Pebble: f.Pebble}
+	})
+	m.RegisterCache(func() metrics.CacheFigures { return metrics.CacheFigures(hot.Figures()) })
 }
 
 func storeOptions(cfg *config.Config, m *metrics.Metrics, log *slog.Logger) store.Options {

@@ -169,12 +169,12 @@ func TestTwoJobsRegisterAnExpertOnce(t *testing.T) {
 }
 
 func TestCatalogKnowsItsExpertsOnly(t *testing.T) {
-	o, s := open(t, nil)
+	_, s := open(t, nil)
 	catalog, err := checkpoint.ParseCatalog([]byte(`[]`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = New(s, catalog)
+	o := New(s, catalog)
 	var unknown *ExpertError
 	_, err = o.Create(Creation{Organization: orgA, JobID: job, Request: request(t, "init", "helper@1.0.0", "")})
 	if !errors.As(err, &unknown) || unknown.Error() != "Expert not found: helper@1.0.0" {
