@@ -61,8 +61,9 @@ func statusText(code int) string {
 	return string([]byte{'0' + byte(code/100), '0' + byte(code/10%10), '0' + byte(code%10)})
 }
 
-// hit and miss count look-ups of single checkpoints.
-func (r *requestCounts) hit(tier string) { r.metrics.CacheRequests.WithLabelValues(tier, "hit").Inc() }
-func (r *requestCounts) miss(tier string) {
-	r.metrics.CacheRequests.WithLabelValues(tier, "miss").Inc()
+// lookups counts look-ups of single checkpoints in one tier.
+type lookups struct{ hits, misses prometheus.Counter }
+
+func newLookups(m *metrics.Metrics, tier string) lookups {
+	return lookups{m.CacheRequests.WithLabelValues(tier, "hit"), m.CacheRequests.WithLabelValues(tier, "miss")}
 }

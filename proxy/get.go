@@ -15,9 +15,9 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	coding := negotiate(ctx)
 	e := s.cache.Hot(t.job, t.checkpoint, coding)
 	if e != nil {
-		s.counts.hit("hot")
+		s.hot.hits.Inc()
 	} else {
-		s.counts.miss("hot")
+		s.hot.misses.Inc()
 		var err error
 		if e, err = s.load(t, coding); err != nil {
 			return err
@@ -56,13 +56,13 @@ func (s *Server) load(t target, coding cache.Coding) (*cache.Entry, error) {
 	defer release()
 	e, err := s.read(string(t.job), string(t.checkpoint))
 	if errors.Is(err, store.ErrNotFound) {
-		s.counts.miss("durable")
+		s.durable.misses.Inc()
 		return nil, errCheckpointNotFound
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.counts.hit("durable")
+	s.durable.hits.Inc()
 	s.cache.Keep(e, epoch)
 	return s.coded(e, coding, epoch)
 }

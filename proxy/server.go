@@ -47,6 +47,8 @@ type Server struct {
 	conns  connections
 	counts requestCounts
 
+	hot, durable lookups
+
 	readTimeout  time.Duration
 	writeTimeout time.Duration
 
@@ -62,6 +64,7 @@ func New(o Options) *Server {
 		readTimeout: c.ReadTimeout.Std(), writeTimeout: c.WriteTimeout.Std(),
 	}
 	s.counts.metrics = o.Metrics
+	s.hot, s.durable = newLookups(o.Metrics, "hot"), newLookups(o.Metrics, "durable")
 	s.http = &fasthttp.Server{
 		Handler:       s.handle,
 		ErrorHandler:  s.protocolError,
