@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -180,4 +181,35 @@ func TestConnectionLimit(t *testing.T) {
 		}
 	}
 	a.post(jobID, body(nil))
+}
+
+// A drain that takes too long cuts requests off, and no handler outlives it.
+func TestShutdownWaitsForCutOffHandlers(t *testing.T) {
+	a := start(t, nil)
+	c, err := net.Dial("tcp", strings.TrimPrefix(a.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// The first 8 KiB of a longer body: the handler waits for the rest.
+	begun := head("POST", collection(jobID), keyA, "Content-Length: 20000\r\n") + strings.Repeat(" ", 8<<10)
+	if _, err := io.WriteString(c, begun); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); a.server.handlers.TryLock(); {
+		a.server.handlers.Unlock()
+		if time.Now().After(deadline) {
+			t.Fatal("the request did not reach its handler")
+		}
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := a.server.Shutdown(ended); err == nil {
+		t.Error("the shutdown says that it waited for the request")
+	}
+	if !a.server.handlers.TryLock() {
+		t.Error("a handler outlived the shutdown")
+	} else {
+		a.server.handlers.Unlock()
+	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +53,10 @@ type limits struct {
 	listBytes *limit
 }
 
-// connections counts open connections against a limit that may change.
+// connections counts open connections against a limit that may change, and
+// knows them, so that a drain that takes too long can end them.
 type connections struct {
 	open  atomic.Int64
 	limit atomic.Int64
+	all   sync.Map // of *conn to nothing
 }

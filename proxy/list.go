@@ -130,6 +130,7 @@ func (p *page) respond(ctx *fasthttp.RequestCtx, l *limits) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept-Encoding")
 	if sum > inlinePage {
+		r.streamed = true
 		ctx.Response.SetBodyStream(r, -1)
 		return nil
 	}
@@ -155,6 +156,8 @@ type pageReader struct {
 	page    *page
 	release func()
 	encoder io.WriteCloser // nil: not compressed
+	// streamed says that the page is read while it is being sent.
+	streamed bool
 
 	next  int // entry to come; len(entries) is the end, beyond it nothing
 	begun bool
@@ -169,12 +172,25 @@ func (r *pageReader) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		r.out.Reset()
-		if err := r.piece(); err != nil {
+		if err := r.guarded(); err != nil {
 			r.page.server.log.Error("list broken off", "job", r.page.job, "error", err)
 			return 0, err
 		}
 	}
 	return r.out.Read(b)
+}
+
+// guarded writes the next piece as a handler does: a streamed page is read after
+// its handler has returned, and must not outlive a shutdown either.
+func (r *pageReader) guarded() error {
+	if s := r.page.server; r.streamed {
+		s.handlers.RLock()
+		defer s.handlers.RUnlock()
+		if s.closed {
+			return errors.New("the server is shutting down")
+		}
+	}
+	return r.piece()
 }
 
 // piece writes the next piece of the page to out.

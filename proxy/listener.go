@@ -37,7 +37,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
-		return &conn{Conn: c, server: s}, nil
+		accepted := &conn{Conn: c, server: s}
+		s.conns.all.Store(accepted, nil)
+		return accepted, nil
 	}
 }
 
@@ -69,6 +71,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 func (c *conn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.server.conns.open.Add(-1)
+		c.server.conns.all.Delete(c)
 	}
 	return c.Conn.Close()
 }

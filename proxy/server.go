@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,11 @@ type Server struct {
 	writeTimeout time.Duration
 
 	http *fasthttp.Server
+
+	// handlers is held for reading by each that runs; closed stops those that
+	// come after a shutdown.
+	handlers sync.RWMutex
+	closed   bool
 }
 
 // New returns a server that is ready to serve.
@@ -118,12 +124,32 @@ func (s *Server) Serve(ln net.Listener) error {
 	return s.http.Serve(&listener{Listener: ln, server: s})
 }
 
-// Shutdown stops accepting and waits for the requests in flight, at most until
-// the context ends.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+// Shutdown stops accepting and waits for the requests in flight. When the
+// context ends it closes their connections and returns its error once their
+// handlers have returned: nothing uses the store after that.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.ShutdownWithContext(ctx)
+	if err != nil {
+		s.conns.all.Range(func(c, _ any) bool {
+			_ = c.(*conn).Close()
+			return true
+		})
+	}
+	// No handler begins any more, and no one that runs waits for a client.
+	s.handlers.Lock()
+	defer s.handlers.Unlock()
+	s.closed = true
+	return err
+}
 
 // handle answers one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	s.handlers.RLock()
+	defer s.handlers.RUnlock()
+	if s.closed {
+		errBusy.write(ctx)
+		return
+	}
 	start := time.Now()
 	t := parsePath(ctx.Request.URI().PathOriginal())
 	if err := s.serve(ctx, t); err != nil {
