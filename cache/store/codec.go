@@ -138,7 +138,7 @@ const maxUnpacked = 1 << 31
 // pack appends b, compressed where that is smaller. S2 is chosen over zstd
 // because a cold read unpacks the blocks of hundreds of checkpoints: it
 // unpacks about six times as fast at four fifths of the saving, and its plain
-// mode because packing is on the path of every write
+// mode (the figures are of "better") because packing is on the path of every write
 // (docs/decisions/0002-store-layout.md).
 func (w *writer) pack(b []byte) {
 	w.uint(uint64(len(b)))
