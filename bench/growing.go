@@ -16,6 +16,14 @@ type growingJob struct {
 	steps int
 }
 
+// growingJob returns the job of the growth figures, a short one for a smoke run.
+func (s *scenario) growingJob() growingJob {
+	if s.smoke {
+		return growingJob{seed: 1, steps: 20}
+	}
+	return growingJob{seed: 1, steps: growingSteps}
+}
+
 // play posts the start of the run, its steps, and its completion as the last.
 func (g growingJob) play(post postFunc) error {
 	j := newJob(jobOptions{seed: g.seed, start: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})

@@ -23,23 +23,14 @@ func runGrowth(ctx context.Context, args []string, out, progress io.Writer) erro
 
 // measureGrowth posts one long growing job and sees what it takes to keep it.
 func measureGrowth(s *scenario) error {
-	binary, err := s.milepostBinary()
+	dir := s.path(dataDir)
+	m, err := s.startServer(dir)
 	if err != nil {
 		return err
 	}
-	dir := s.path("milepost-data")
-	m, err := startMilepost(s.ctx, binary, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = m.end() }()
 	before, err := m.metric(walMetric)
 	if err != nil {
 		return err
-	}
-	steps := growingSteps
-	if s.smoke {
-		steps = 20
 	}
 	c, err := newClient("http://"+m.addr, benchKey)
 	if err != nil {
@@ -48,7 +39,7 @@ func measureGrowth(s *scenario) error {
 	check := newChecker(newID(newRand(randomSeed(), 0)), true)
 	posted, last := 0, 0
 	cpu := treeCPU(m.pid())
-	err = growingJob{seed: 1, steps: steps}.play(func(r request) (answer, error) {
+	err = s.growingJob().play(func(r request) (answer, error) {
 		status, body, err := c.post(s.ctx, check.job, r)
 		if err != nil {
 			return answer{}, err

@@ -18,17 +18,13 @@ const (
 func runList(ctx context.Context, args []string, out, progress io.Writer) error {
 	s := newScenario(ctx, "list", 9, progress)
 	s.allowTarget()
-	return s.run(args, out, func() error { return measureLists(s) })
+	return s.runOn(args, out, measureLists)
 }
 
 // measureLists compares the first page of a long job with a deep one. The
 // server is started anew in between: what it wrote last, the deep page, would
 // still be in its memory.
-func measureLists(s *scenario) error {
-	server, err := s.startSubject()
-	if err != nil {
-		return err
-	}
+func measureLists(s *scenario, server subject) error {
 	total, deep := listTotal, listDeep
 	if s.smoke {
 		total, deep = 700, 500
@@ -39,25 +35,16 @@ func measureLists(s *scenario) error {
 	if err := l.load(s.ctx, []string{job}); err != nil {
 		return err
 	}
-	if server, err = s.restartSubject(server); err != nil {
+	server, err := s.restartSubject(server)
+	if err != nil {
 		return err
 	}
 	for _, take := range []int{10, 100} {
 		page := func(skip int) func() ([]task, error) {
-			return func() ([]task, error) {
-				var tasks []task
-				for range listConnections {
-					conn, err := dialRaw(server.addr)
-					if err != nil {
-						return tasks, err
-					}
-					path := fmt.Sprintf("%s?take=%d&skip=%d", collectionPath(job), take, skip)
-					tasks = append(tasks, &listTask{
-						conn: conn, request: getRequest(server.addr, server.key, path), first: int64(skip + 1), total: int64(total),
-					})
-				}
-				return tasks, nil
-			}
+			return openers(listConnections, func() (task, error) {
+				path := fmt.Sprintf("%s?take=%d&skip=%d", collectionPath(job), take, skip)
+				return newListTask(server.addr, server.key, path, skip+1, total)
+			})
 		}
 		deepName := fmt.Sprintf("skip=%d", deep)
 		all, err := s.interleave(fmt.Sprintf("list, take=%d, %d connections", take, listConnections), []system{
@@ -67,11 +54,8 @@ func measureLists(s *scenario) error {
 		if err != nil {
 			return err
 		}
-		s.report.compare(all, deepName, "skip=0", "p50", func(m measurement) float64 { return m.P50 }, 0)
-		s.report.compare(all, deepName, "skip=0", "time for a page", func(m measurement) float64 { return 1 / m.perSecond() }, 0)
-		for i := range s.report.Comparisons {
-			s.report.Comparisons[i].AtMost = 1.3
-		}
+		s.report.compareAtMost(all, deepName, "skip=0", "p50", func(m measurement) float64 { return m.P50 }, 1.3)
+		s.report.compareAtMost(all, deepName, "skip=0", "time for a page", measurement.secondsEach, 1.3)
 	}
 	return nil
 }
@@ -83,17 +67,24 @@ type listTask struct {
 	first, total int64
 }
 
+// newListTask returns a task that reads the page at path of addr, and wants it
+// to begin with the sequence first and to name the total.
+func newListTask(addr, key, path string, first, total int) (*listTask, error) {
+	conn, err := dialRaw(addr)
+	if err != nil {
+		return nil, err
+	}
+	return &listTask{conn: conn, request: getRequest(addr, key, path), first: int64(first), total: int64(total)}, nil
+}
+
 // close implements task.
 func (t *listTask) close() { t.conn.close() }
 
 // do implements task.
 func (t *listTask) do() error {
-	status, body, err := t.conn.roundTrip(t.request)
+	body, err := t.conn.ask(t.request)
 	if err != nil {
 		return err
-	}
-	if status != 200 {
-		return fmt.Errorf("status %d: %s", status, excerpt(body))
 	}
 	if n, err := numberAfter(body, `"sequence":`); err != nil || n != t.first {
 		return fmt.Errorf("the page begins with sequence %d, not %d (%v)", n, t.first, err)

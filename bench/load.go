@@ -53,6 +53,12 @@ func (m measurement) generatorBound() bool {
 	return m.ServerCPU+m.GeneratorCPU > 0.85*cores && m.GeneratorCPU > m.ServerCPU
 }
 
+// secondsEach returns the time of one request where they follow each other.
+func (m measurement) secondsEach() float64 { return m.Seconds / float64(m.Requests) }
+
+// cpuEach returns the server's CPU seconds for one request.
+func (m measurement) cpuEach() float64 { return m.ServerCPU / float64(m.Requests) }
+
 // setLatency takes over what h counted.
 func (m *measurement) setLatency(h *histogram) {
 	m.P50 = float64(h.quantile(0.5).Microseconds()) / 1000

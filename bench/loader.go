@@ -57,12 +57,9 @@ func (l loader) fill(ctx context.Context, jobs []string, writer uint32, next *at
 		}
 		job := i / l.perJob
 		request = append(append(request[:0], postHead(l.addr, l.key, jobs[job], l.size)...), t.next().body...)
-		status, body, err := conn.roundTrip(request)
+		body, err := conn.ask(request)
 		if err != nil {
 			return fmt.Errorf("cannot post: %w", err)
-		}
-		if status != 200 {
-			return fmt.Errorf("cannot post: status %d: %s", status, excerpt(body))
 		}
 		sequence, err := numberAfter(body, `"sequence":`)
 		if err != nil {

@@ -36,7 +36,12 @@ func commands() []command {
 		{"read", "hot GET of 4 KB and 64 KB against bare fasthttp and nginx proxy_cache", runRead},
 		{"list", "the first page of a long job against the page at skip=100000", runList},
 		{"growth", "bytes written and kept for a 200-step growing job", runGrowth},
+		{"store", "CPU of a store write and time of a cold read against bodies stored whole with zstd", runStore},
 		{"start", "time to ready with a million checkpoints; memory of an idle process", runStart},
+		{"fanout", "one job's events to 1 to 10,000 subscribers against nchan, a net/http hub and centrifuge", runFanout},
+		{"slow", "latency of the others when 300 of 10,000 subscribers stall", runSlow},
+		{"resume", "10,000 subscribers that come back at once, each 50 checkpoints behind", runResume},
+		{"mixed-get", "p99 of a hot GET while 10,000 subscribers get events", runMixedGet},
 	}
 }
 

@@ -144,6 +144,9 @@ func (c *pgConn) exchange() (string, error) {
 	}
 }
 
+// pgInsert is the statement, a transaction by itself.
+const pgInsert = "INSERT INTO checkpoints (job, sequence, body) VALUES ($1::text, $2::bigint, $3::jsonb)"
+
 // pgTask inserts bodies of one job.
 type pgTask struct {
 	conn     *pgConn
@@ -163,7 +166,7 @@ func newPGTask(addr, job string, size int, writer uint32) (*pgTask, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.prepare("INSERT INTO checkpoints (job, sequence, body) VALUES ($1::text, $2::bigint, $3::jsonb)"); err != nil {
+	if err := conn.prepare(pgInsert); err != nil {
 		conn.close()
 		return nil, err
 	}

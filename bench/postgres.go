@@ -49,7 +49,10 @@ var errNoPeer = errors.New("not installed")
 // findPostgres returns the directory of the server's programs.
 func findPostgres() (string, error) {
 	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
+		// A link may stand apart from the other programs.
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(found) == 0 {

@@ -96,11 +96,16 @@ func (p *process) end() error {
 	select {
 	case <-p.done:
 	case <-time.After(stopTimeout):
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		p.kill()
 		return fmt.Errorf("%s did not end within %s and was killed", p.cmd.Path, stopTimeout)
 	}
 	return nil
+}
+
+// kill ends the process as a crash does, by SIGKILL, and waits for it.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
 
 // freeAddr returns an address on loopback that nothing listens on.

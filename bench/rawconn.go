@@ -75,6 +75,15 @@ func (c *rawConn) roundTrip(request []byte) (int, []byte, error) {
 	return 0, nil, errors.New("the answer has neither a content length nor chunks")
 }
 
+// ask is roundTrip for a request whose answer must be 200.
+func (c *rawConn) ask(request []byte) ([]byte, error) {
+	status, body, err := c.roundTrip(request)
+	if err == nil && status != 200 {
+		err = fmt.Errorf("status %d: %s", status, excerpt(body))
+	}
+	return body, err
+}
+
 // headerValue finds a header by its name without regard to case.
 func headerValue(header []byte, name string) ([]byte, bool) {
 	for len(header) > 0 {

@@ -122,6 +122,22 @@ func (r *report) addSeries(all []series) {
 
 // compare adds how system fares against another within all, if both ran.
 func (r *report) compare(all []series, system, against, measure string, of func(measurement) float64, atLeast float64) {
+	if c, ok := newComparison(all, system, against, measure, of); ok {
+		c.AtLeast = atLeast
+		r.Comparisons = append(r.Comparisons, c)
+	}
+}
+
+// compareAtMost is compare for a measure of which less is better.
+func (r *report) compareAtMost(all []series, system, against, measure string, of func(measurement) float64, atMost float64) {
+	if c, ok := newComparison(all, system, against, measure, of); ok {
+		c.AtMost = atMost
+		r.Comparisons = append(r.Comparisons, c)
+	}
+}
+
+// newComparison compares two systems of all; ok is false if one did not run.
+func newComparison(all []series, system, against, measure string, of func(measurement) float64) (c comparison, ok bool) {
 	var a, b *series
 	for i := range all {
 		switch all[i].System {
@@ -132,14 +148,14 @@ func (r *report) compare(all []series, system, against, measure string, of func(
 		}
 	}
 	if a == nil || b == nil {
-		return
+		return comparison{}, false
 	}
 	na, _ := a.faults()
 	nb, _ := b.faults()
-	r.Comparisons = append(r.Comparisons, comparison{
+	return comparison{
 		Case: a.Case, System: system, Against: against, Measure: measure,
-		ratio: compareRuns(a.values(of), b.values(of)), AtLeast: atLeast, Errors: na + nb,
-	})
+		ratio: compareRuns(a.values(of), b.values(of)), Errors: na + nb,
+	}, true
 }
 
 // print writes the report as tables.
@@ -164,7 +180,7 @@ func (r *report) print(w io.Writer) {
 	for _, c := range r.Comparisons {
 		fmt.Fprintf(w, "%s: %s / %s in %s: %.2f", c.Case, c.System, c.Against, c.Measure, c.Mean)
 		if c.Runs > 1 {
-			fmt.Fprintf(w, " (95 %% confidence %.2f–%.2f, %d pairs of runs)", c.Low, c.High, c.Runs)
+			fmt.Fprintf(w, " (median %.2f, 95 %% confidence %.2f–%.2f, %d pairs of runs)", c.Median, c.Low, c.High, c.Runs)
 		}
 		fmt.Fprintf(w, "%s", r.verdict(c.Mean, c.AtLeast, c.AtMost))
 		if c.Errors > 0 {
@@ -194,7 +210,7 @@ func (r *report) finite() *report {
 	c := *r
 	c.Comparisons = nil
 	for _, x := range r.Comparisons {
-		for _, v := range []*float64{&x.Mean, &x.Low, &x.High} {
+		for _, v := range []*float64{&x.Mean, &x.Median, &x.Low, &x.High} {
 			if math.IsNaN(*v) || math.IsInf(*v, 0) {
 				*v = 0
 			}

@@ -105,6 +105,17 @@ func (s *scenario) run(args []string, out io.Writer, body func() error) (err err
 	return err
 }
 
+// runOn is run for a scenario of one server: body gets it started.
+func (s *scenario) runOn(args []string, out io.Writer, body func(*scenario, subject) error) error {
+	return s.run(args, out, func() error {
+		server, err := s.startSubject()
+		if err != nil {
+			return err
+		}
+		return body(s, server)
+	})
+}
+
 // cleanup runs f at the end, in reverse order.
 func (s *scenario) cleanup(f func() error) { s.cleanups = append(s.cleanups, f) }
 
@@ -137,6 +148,24 @@ type subject struct {
 	end func() error
 }
 
+// dataDir is the name of the measured server's data directory.
+const dataDir = "milepost-data"
+
+// startServer starts milepost on the data directory dir. It is ended with the
+// scenario, if not before.
+func (s *scenario) startServer(dir string) (*milepostServer, error) {
+	binary, err := s.milepostBinary()
+	if err != nil {
+		return nil, err
+	}
+	m, err := startMilepost(s.ctx, binary, dir)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanup(m.end)
+	return m, nil
+}
+
 // startSubject starts milepost on the scenario's data directory, or names the server
 // that --target does.
 func (s *scenario) startSubject() (subject, error) {
@@ -147,15 +176,10 @@ func (s *scenario) startSubject() (subject, error) {
 		}
 		return subject{addr: u.Host, key: s.key}, nil
 	}
-	binary, err := s.milepostBinary()
+	m, err := s.startServer(s.path(dataDir))
 	if err != nil {
 		return subject{}, err
 	}
-	m, err := startMilepost(s.ctx, binary, s.path("milepost-data"))
-	if err != nil {
-		return subject{}, err
-	}
-	s.cleanup(m.end)
 	return subject{addr: m.addr, key: benchKey, pid: m.pid(), end: m.end}, nil
 }
 

@@ -97,7 +97,7 @@ func TestReportJudgesFigures(t *testing.T) {
 	r := report{
 		Comparisons: []comparison{
 			{Case: "c", System: "a", Against: "b", Measure: "m", ratio: ratio{Mean: 2, Runs: 1}, AtLeast: 2.5},
-			{Case: "d", System: "a", Against: "b", Measure: "m", ratio: ratio{1, 0.9, 1.1, 3}, AtMost: 1.3, Errors: 2},
+			{Case: "d", System: "a", Against: "b", Measure: "m", ratio: ratio{Mean: 1, Median: 1, Low: 0.9, High: 1.1, Runs: 3}, AtMost: 1.3, Errors: 2},
 		},
 		Figures: []figure{{Name: "f", Value: 49, Unit: "MiB", AtMost: 50}},
 	}

@@ -20,6 +20,8 @@ func median(values []float64) float64 {
 type ratio struct {
 	// Mean is the geometric mean of the runs' ratios.
 	Mean float64 `json:"mean"`
+	// Median is the middle one of the runs' ratios.
+	Median float64 `json:"median"`
 	// Low and High bound the 95 % confidence interval of Mean; both are NaN
 	// for a single pair.
 	Low  float64 `json:"low"`
@@ -32,21 +34,24 @@ type ratio struct {
 // logarithms of the ratios.
 func compareRuns(a, b []float64) ratio {
 	n := min(len(a), len(b))
-	logs := make([]float64, n)
+	ratios, logs := make([]float64, n), make([]float64, n)
 	mean := 0.0
 	for i := range logs {
-		logs[i] = math.Log(a[i] / b[i])
+		ratios[i] = a[i] / b[i]
+		logs[i] = math.Log(ratios[i])
 		mean += logs[i] / float64(n)
 	}
+	r := ratio{Mean: math.Exp(mean), Median: median(ratios), Low: math.NaN(), High: math.NaN(), Runs: n}
 	if n < 2 {
-		return ratio{math.Exp(mean), math.NaN(), math.NaN(), n}
+		return r
 	}
 	variance := 0.0
 	for _, l := range logs {
 		variance += (l - mean) * (l - mean) / float64(n-1)
 	}
 	half := studentQuantile(n-1) * math.Sqrt(variance/float64(n))
-	return ratio{math.Exp(mean), math.Exp(mean - half), math.Exp(mean + half), n}
+	r.Low, r.High = math.Exp(mean-half), math.Exp(mean+half)
+	return r
 }
 
 // studentQuantile returns the 97.5 % quantile of Student's distribution.

@@ -25,6 +25,10 @@ func TestCompareRunsPairsWhatRanTogether(t *testing.T) {
 	if math.Abs(r.Mean-2) > 1e-9 || math.Abs(r.Low-2) > 1e-9 || math.Abs(r.High-2) > 1e-9 || r.Runs != 3 {
 		t.Errorf("got %+v", r)
 	}
+	// An odd one out moves the mean, not the median.
+	if r := compareRuns([]float64{2, 2, 2000}, []float64{1, 1, 1}); r.Median != 2 || math.Abs(r.Mean-20) > 1e-9 {
+		t.Errorf("got %+v", r)
+	}
 	// ln 1 and ln 4: mean ln 2, standard error ln 2, 12.706 of it for one degree.
 	r = compareRuns([]float64{1, 4}, []float64{1, 1})
 	if want := 2 * math.Exp(12.706*math.Ln2); math.Abs(r.High-want)/want > 1e-9 || math.Abs(r.Mean-2) > 1e-9 {

@@ -47,12 +47,9 @@ func (t *writeTask) close() { t.conn.close() }
 func (t *writeTask) do() error {
 	r := t.template.next()
 	copy(t.request[t.head:], r.body)
-	status, body, err := t.conn.roundTrip(t.request)
+	body, err := t.conn.ask(t.request)
 	if err != nil {
 		return err
-	}
-	if status != 200 {
-		return fmt.Errorf("status %d: %s", status, excerpt(body))
 	}
 	sequence, err := numberAfter(body, `"sequence":`)
 	if err != nil {
@@ -64,7 +61,7 @@ func (t *writeTask) do() error {
 	t.last = sequence
 	if t.sent%deepCheckEvery == 0 {
 		t.check.next = sequence
-		if _, fault := t.check.check(r, status, body); fault != nil {
+		if _, fault := t.check.check(r, 200, body); fault != nil {
 			return fault
 		}
 	}
@@ -109,12 +106,9 @@ func (t *readTask) close() { t.conn.close() }
 
 // do implements task.
 func (t *readTask) do() error {
-	status, body, err := t.conn.roundTrip(t.request)
+	body, err := t.conn.ask(t.request)
 	if err != nil {
 		return err
-	}
-	if status != 200 {
-		return fmt.Errorf("status %d: %s", status, excerpt(body))
 	}
 	if len(body) != len(t.want) {
 		return fmt.Errorf("a body of %d bytes, not %d", len(body), len(t.want))
@@ -124,6 +118,21 @@ func (t *readTask) do() error {
 	}
 	t.sent++
 	return nil
+}
+
+// openers returns a function that opens n tasks, for one run.
+func openers(n int, open func() (task, error)) func() ([]task, error) {
+	return func() ([]task, error) {
+		var tasks []task
+		for range n {
+			t, err := open()
+			if err != nil {
+				return tasks, err
+			}
+			tasks = append(tasks, t)
+		}
+		return tasks, nil
+	}
 }
 
 // closeAll closes tasks.
