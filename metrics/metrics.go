@@ -34,13 +34,16 @@ type Metrics struct {
 	// StoreCommit is the time from applying a batch to its sync, in seconds.
 	StoreCommit prometheus.Histogram
 	// AuthFailures counts refused credentials by reason (missing, malformed,
-	// unknown).
+	// unknown; of stream tickets: ticket_invalid, ticket_job, ticket_key,
+	// ticket_late).
 	AuthFailures *prometheus.CounterVec
 	// LimitRejections counts what a limit turned away, by the name of the limit.
 	LimitRejections *prometheus.CounterVec
 	// UncleanShutdowns counts starts that found the mark of a process which had
 	// not closed its store, over the life of the data directory.
 	UncleanShutdowns prometheus.Counter
+	// Stream are the series of the fan-out.
+	Stream *Stream
 	// JobsDeleted counts deleted jobs by reason (retention, request).
 	JobsDeleted *prometheus.CounterVec
 }
@@ -92,6 +95,7 @@ func New() *Metrics {
 		m.AuthFailures, m.LimitRejections, m.UncleanShutdowns, m.JobsDeleted,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	m.Stream = NewStream(r, m.LimitRejections)
 	return m
 }
 

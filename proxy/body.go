@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,60 +35,101 @@ func (s *Server) body(ctx *fasthttp.RequestCtx, l *limits) (body []byte, release
 	if length < 0 { // chunked: any length up to the limit
 		expected = l.maxBody
 	}
-	release = l.bodyBytes.acquire(expected, l.queueTimeout)
-	if release == nil {
+	giveBack := l.bodyBytes.acquire(expected, l.queueTimeout)
+	if giveBack == nil {
 		return nil, nil, errBusy
 	}
-	if body, err = s.readBody(ctx, l, length); err != nil {
+	buf := bodies.Get().(*[]byte)
+	release = func() {
+		if cap(*buf) <= maxPooledBody {
+			bodies.Put(buf)
+		}
+		giveBack()
+	}
+	if *buf, err = s.readBody(ctx, l, length, *buf); err != nil {
 		release()
 		// What is left of the body cannot be told from a next request.
 		ctx.SetConnectionClose()
 		return nil, nil, err
 	}
-	return body, release, nil
+	return *buf, release, nil
 }
 
-func (s *Server) readBody(ctx *fasthttp.RequestCtx, l *limits, length int) ([]byte, error) {
-	deadline := time.Now().Add(s.readTimeout)
-	if l.minBodyRate > 0 {
-		n := int64(length)
-		if n < 0 {
-			n = l.maxBody
-		}
-		deadline = deadline.Add(time.Duration(float64(n) / float64(l.minBodyRate) * float64(time.Second)))
-	}
-	if err := ctx.SetReadDeadline(deadline); err != nil {
-		return nil, errBodyCut
-	}
-	var (
-		stream = ctx.RequestBodyStream()
-		body   []byte
-		err    error
-	)
+// bodies is memory for bodies. Most are gone when their request has been
+// answered: what is kept of a checkpoint is a copy.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooledBody bounds the bodies, in bytes, whose memory is used again, so
+// that a few huge ones do not pin theirs.
+const maxPooledBody = 256 << 10
+
+// readBody reads a body of the given length, negative if it comes in chunks,
+// into the memory of b, which it returns in any case.
+func (s *Server) readBody(ctx *fasthttp.RequestCtx, l *limits, length int, b []byte) ([]byte, error) {
+	stream, limit := ctx.RequestBodyStream(), length
+	b = b[:0]
 	if length >= 0 {
-		// Memory grows with what arrives, not with what is announced.
-		var buf bytes.Buffer
-		buf.Grow(min(length, 1<<20) + bytes.MinRead)
-		var n int64
-		if n, err = buf.ReadFrom(io.LimitReader(stream, int64(length))); err == nil && n < int64(length) {
-			err = io.ErrUnexpectedEOF
+		// The beginning, which is mostly all, has been read with the head and
+		// needs no deadline.
+		b = slices.Grow(b, min(length, maxFirstGrowth))
+		n, err := stream.Read(b[:min(length, cap(b))])
+		if b = b[:n]; n == length {
+			return b, nil
 		}
-		body = buf.Bytes()
+		if err != nil {
+			return b, s.bodyError(err)
+		}
 	} else {
-		body, err = io.ReadAll(io.LimitReader(stream, l.maxBody+1))
-		if err == nil && int64(len(body)) > l.maxBody {
-			return nil, s.tooLarge()
+		limit = int(l.maxBody) + 1
+	}
+	if err := ctx.SetReadDeadline(s.bodyDeadline(l, length)); err != nil {
+		return b, errBodyCut
+	}
+	for len(b) < limit {
+		if len(b) == cap(b) {
+			// Memory grows with what arrives, not with what is announced.
+			b = slices.Grow(b, min(max(len(b), bytes.MinRead), limit-len(b)))
+		}
+		n, err := stream.Read(b[len(b):min(cap(b), limit)])
+		b = b[:len(b)+n]
+		if err == io.EOF && (length < 0 || len(b) == length) {
+			break
+		}
+		if err != nil {
+			return b, s.bodyError(err)
 		}
 	}
-	var network net.Error
-	switch {
-	case err == nil:
-		return body, nil
-	case errors.As(err, &network) && network.Timeout():
-		s.metrics.LimitRejections.WithLabelValues("read_timeout").Inc()
-		return nil, errBodyTimeout
+	if length < 0 && len(b) == limit {
+		return b, s.tooLarge()
 	}
-	return nil, errBodyCut
+	return b, nil
+}
+
+// maxFirstGrowth is how much memory a body gets, in bytes, before any of it has
+// been seen.
+const maxFirstGrowth = 1 << 20
+
+// bodyDeadline is when a body of the given length must be there.
+func (s *Server) bodyDeadline(l *limits, length int) time.Time {
+	deadline := time.Now().Add(s.readTimeout)
+	if l.minBodyRate <= 0 {
+		return deadline
+	}
+	n := int64(length)
+	if n < 0 {
+		n = l.maxBody
+	}
+	return deadline.Add(time.Duration(float64(n) / float64(l.minBodyRate) * float64(time.Second)))
+}
+
+// bodyError is the answer to a body that broke off.
+func (s *Server) bodyError(err error) error {
+	var network net.Error
+	if errors.As(err, &network) && network.Timeout() {
+		s.metrics.LimitRejections.WithLabelValues("read_timeout").Inc()
+		return errBodyTimeout
+	}
+	return errBodyCut
 }
 
 // isJSON reports whether a content type is JSON. A missing one is taken as such:

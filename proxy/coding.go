@@ -106,7 +106,7 @@ func (s *Server) coded(e *cache.Entry, coding cache.Coding, epoch uint64) (*cach
 
 // setCoding says how a body is coded, and that it depends on the request.
 func setCoding(h *fasthttp.ResponseHeader, e *cache.Entry) {
-	h.Set("Vary", "Accept-Encoding")
+	h.SetCanonical(headerVary, varyByCoding)
 	if e.Coding != cache.Identity {
 		h.SetContentEncoding(codingNames[e.Coding])
 	}

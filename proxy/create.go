@@ -6,6 +6,7 @@ import (
 	"milepost/cache"
 	"milepost/internal/checkpoint"
 	"milepost/internal/origin"
+	"milepost/stream"
 )
 
 // maxIdempotencyKey is the length of an Idempotency-Key in characters.
@@ -41,14 +42,16 @@ func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	created, err := s.origin.Create(origin.Creation{
 		Organization: c.OrganizationID, Application: c.ApplicationID, JobID: string(t.job),
 		Request: request, IdempotencyKey: string(key), Body: body,
+		Envelope: checkpoint.Envelope{Before: envelopeStart, After: envelopeEnd},
 	})
 	if err != nil {
 		return err
 	}
 	if !created.Replayed {
 		s.metrics.CheckpointsCreated.Inc()
+		s.publish(c.OrganizationID, string(t.job), &created)
 	}
-	e := newEntry(string(t.job), created.ID, c.OrganizationID, created.JSON)
+	e := newEntry(string(t.job), created.ID, c.OrganizationID, created.Enveloped)
 	s.cache.Keep(e, epoch)
 	if e, err = s.coded(e, negotiate(ctx), epoch); err != nil {
 		return err
@@ -57,8 +60,17 @@ func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	h.SetContentType("application/json")
 	h.Set("Cache-Control", "no-store")
 	setCoding(h, e)
-	ctx.Response.SetBodyRaw(e.Body)
+	setBody(ctx, e.Body)
 	return nil
+}
+
+// publish gives a checkpoint that is on disk to those who watch the job.
+func (s *Server) publish(organization, job string, created *origin.Created) {
+	c := stream.Checkpoint{ID: created.ID, Sequence: created.Sequence, JSON: created.JSON}
+	if created.Status.Ended() {
+		c.Ended = string(created.Status)
+	}
+	s.hub.Publish(organization, job, c)
 }
 
 func idempotencyFaults(ctx *fasthttp.RequestCtx, key []byte) error {
@@ -84,12 +96,10 @@ const (
 	envelopeEnd   = `}}`
 )
 
-// newEntry puts a checkpoint into its envelope.
-func newEntry(job, id, organization string, json []byte) *cache.Entry {
-	body := make([]byte, 0, len(envelopeStart)+len(json)+len(envelopeEnd))
-	body = append(append(append(body, envelopeStart...), json...), envelopeEnd...)
+// newEntry is the entry of a checkpoint that stands in its envelope.
+func newEntry(job, id, organization string, enveloped []byte) *cache.Entry {
 	return &cache.Entry{
-		JobID: job, ID: id, Organization: organization, Body: body,
+		JobID: job, ID: id, Organization: organization, Body: enveloped,
 		ETag: []byte(`"` + id + `"`),
 	}
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -36,6 +37,7 @@ var (
 	errJobNotFound        = &apiError{code: 404, reason: "Expert job not found"}
 	errMediaType          = &apiError{code: 415, reason: "The body must be application/json"}
 	errBodyTooLarge       = &apiError{code: 413, reason: "The body is larger than server.max_body"}
+	errTicketTooLarge     = &apiError{code: 413, reason: "The body is larger than 64 KiB"}
 	errBodyTimeout        = &apiError{code: 408, reason: "The request did not arrive in time"}
 	errHeaderTooLarge     = &apiError{code: 431, reason: "The request head is larger than server.max_header"}
 	errMalformed          = &apiError{code: 400, reason: "Malformed HTTP request"}
@@ -46,7 +48,10 @@ var (
 	errScanTimeout        = &apiError{code: 503, reason: "The filter took longer than server.scan_timeout", retryAfter: 5}
 	errLowSpace           = &apiError{code: 507, reason: "The disk is nearly full; reads go on"}
 	errStoreFailed        = &apiError{code: 503, reason: "The store has failed and the server is restarting", retryAfter: 5}
-	errStreamMissing      = &apiError{code: 501, reason: "The stream is not available in this version"}
+	errSubscribers        = &apiError{code: 503, reason: "Too many streams are open", retryAfter: 5}
+	errSubscribersOfKey   = &apiError{code: 429, reason: "The key has more streams open than stream.max_subscribers_per_key", retryAfter: 5}
+	errSubscribersOfJob   = &apiError{code: 503, reason: "Too many streams of the job are open", retryAfter: 5}
+	errDraining           = &apiError{code: 503, reason: "The server is shutting down", retryAfter: 1}
 	errInternal           = &apiError{code: 500, reason: "Internal error"}
 )
 
@@ -87,7 +92,7 @@ func errorFor(err error) *apiError {
 // clip shortens what a client sent before it is sent back.
 func clip(s string, limit int) string {
 	if len(s) > limit {
-		return s[:limit] + "…"
+		return strings.ToValidUTF8(s[:limit], "") + "…"
 	}
 	return s
 }

@@ -10,6 +10,15 @@ import (
 	"milepost/cache/store"
 )
 
+// Names and values of headers as they are sent, for SetCanonical.
+var (
+	headerETag         = []byte("Etag")
+	headerCacheControl = []byte("Cache-Control")
+	headerVary         = []byte("Vary")
+	cacheForEver       = []byte("private, max-age=31536000, immutable")
+	varyByCoding       = []byte("Accept-Encoding")
+)
+
 // get answers GET and HEAD of one checkpoint.
 func (s *Server) get(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	coding := negotiate(ctx)
@@ -28,15 +37,15 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 		return errCheckpointNotFound
 	}
 	h := &ctx.Response.Header
-	h.SetBytesV("ETag", e.ETag)
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	h.SetCanonical(headerETag, e.ETag)
+	h.SetCanonical(headerCacheControl, cacheForEver)
 	setCoding(h, e)
 	if match := ctx.Request.Header.Peek("If-None-Match"); len(match) > 0 && matches(match, e.ID) {
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
 	}
 	h.SetContentType("application/json")
-	ctx.Response.SetBodyRaw(e.Body)
+	setBody(ctx, e.Body)
 	return nil
 }
 

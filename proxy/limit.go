@@ -60,3 +60,6 @@ type connections struct {
 	limit atomic.Int64
 	all   sync.Map // of *conn to nothing
 }
+
+// left says that a connection is closed.
+func (c *connections) left() { c.open.Add(-1) }

@@ -85,12 +85,19 @@ func (p *page) scan(count uint64, deadline time.Time) error {
 			p.server.metrics.LimitRejections.WithLabelValues("scan_timeout").Inc()
 			return false, errScanTimeout
 		}
-		if !p.query.filter.TextOnly() {
-			c, err := p.server.store.Read(p.job, e.Sequence, buf[:0])
-			if err != nil {
-				return false, err
-			}
+		var err error
+		switch {
+		case p.query.filter.TextOnly():
+		case p.query.filter.NeedsMessages():
+			var c store.Checkpoint
+			c, err = p.server.store.Read(p.job, e.Sequence, buf[:0])
 			buf = c.JSON
+		default:
+			// Putting the messages together is nearly all of the work.
+			buf, err = p.server.store.Outline(p.job, e.Sequence, buf[:0])
+		}
+		if err != nil {
+			return false, err
 		}
 		if p.query.filter.Match(buf, e.Summary) {
 			if p.total >= p.query.skip && uint64(len(p.entries)) < p.query.take {

@@ -2,12 +2,11 @@ package proxy
 
 import (
 	"net"
-	"sync/atomic"
 	"time"
 )
 
-// listener hands out connections that fail when a write makes no progress for
-// too long, and turns those away that exceed the limit.
+// listener hands out connections whose peers cannot keep the server waiting for
+// ever, and turns those away that exceed the limit.
 type listener struct {
 	net.Listener
 	server *Server
@@ -37,41 +36,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
-		accepted := &conn{Conn: c, server: s}
-		s.conns.all.Store(accepted, nil)
+		accepted, err := newConn(c, s)
+		if err != nil { // it is gone already
+			s.conns.open.Add(-1)
+			_ = c.Close()
+			continue
+		}
 		return accepted, nil
 	}
-}
-
-// conn bounds each write by the write timeout: a slow reader makes progress and
-// may take as long as it needs, a dead one is noticed.
-type conn struct {
-	net.Conn
-	server *Server
-	closed atomic.Bool
-}
-
-// Write implements net.Conn. A large write goes out in pieces, so that progress
-// is seen.
-func (c *conn) Write(p []byte) (n int, err error) {
-	const piece = 256 << 10
-	for {
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.server.writeTimeout)); err != nil {
-			return n, err
-		}
-		m, err := c.Conn.Write(p[n:min(len(p), n+piece)])
-		n += m
-		if err != nil || n == len(p) {
-			return n, err
-		}
-	}
-}
-
-// Close implements net.Conn.
-func (c *conn) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		c.server.conns.open.Add(-1)
-		c.server.conns.all.Delete(c)
-	}
-	return c.Conn.Close()
 }

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,6 +25,7 @@ import (
 	"milepost/internal/origin"
 	"milepost/metrics"
 	"milepost/proxy/openapi/openapitest"
+	"milepost/stream"
 )
 
 const (
@@ -40,22 +43,52 @@ const (
 // api is a server under test and a client that checks every exchange against
 // the API's description.
 type api struct {
-	t      *testing.T
-	base   string
-	client *http.Client
-	store  *store.Store
-	server *Server
-	cache  *cache.Cache
+	t       testing.TB
+	base    string
+	config  *config.Config
+	client  *http.Client
+	store   *store.Store
+	server  *Server
+	cache   *cache.Cache
+	metrics *metrics.Metrics
+	log     *logBuffer
+	stop    func() // once; the test's end does it otherwise
+	// left gets one value for each stream whose connection is closed.
+	left chan struct{}
 }
 
-func start(t *testing.T, change func(*config.Config)) *api {
+// logBuffer holds what was logged.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func start(t testing.TB, change func(*config.Config)) *api {
+	t.Helper()
+	return startOn(t, vfs.NewMem(), change)
+}
+
+// startOn starts a server whose store is on fs.
+func startOn(t testing.TB, fs vfs.FS, change func(*config.Config)) *api {
 	t.Helper()
 	cfg := config.Default()
 	if change != nil {
 		change(cfg)
 	}
 	m := metrics.New()
-	s, err := store.Open(store.Options{Dir: "data", FS: vfs.NewMem()})
+	s, err := store.Open(store.Options{Dir: "data", FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,18 +96,30 @@ func start(t *testing.T, change func(*config.Config)) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := func(name, secret, org string, read, write bool) config.Key {
-		return config.Key{Name: name, Hash: sha256.Sum256([]byte(secret)), OrganizationID: org,
-			ApplicationID: app, Read: read, Write: write}
-	}
-	server := New(Options{
-		Config: cfg, Origin: origin.New(s, nil), Store: s, Cache: c, Metrics: m,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Keys: []config.Key{
-			key("a", keyA, orgA, true, true), key("b", keyB, orgB, true, true),
-			key("r", keyRead, orgA, true, false), key("w", keyWrite, orgA, false, true),
-		},
+	hub, err := stream.New(stream.Options{
+		History: cache.NewHistory(s), Metrics: m.Stream,
+		Heartbeat: cfg.Stream.Heartbeat.Std(), StallTimeout: cfg.Stream.StallTimeout.Std(),
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(logBuffer)
+	server, err := New(Options{
+		Config: cfg, Origin: origin.New(s, nil), Store: s, Cache: c, Hub: hub, Metrics: m,
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Keys:   testKeys(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{}, 100)
+	server.streamLeft = func() {
+		server.conns.left()
+		select {
+		case left <- struct{}{}:
+		default: // nobody counts so many
+		}
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +127,9 @@ func start(t *testing.T, change func(*config.Config)) *api {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	transport := &http.Transport{DisableCompression: true}
-	a := &api{t: t, base: "http://" + ln.Addr().String(), store: s, server: server, cache: c,
-		client: &http.Client{Transport: openapitest.New(t).Transport(transport)}}
-	t.Cleanup(func() {
+	a := &api{t: t, base: "http://" + ln.Addr().String(), config: cfg, store: s, server: server, cache: c, metrics: m,
+		log: log, left: left, client: &http.Client{Transport: openapitest.New(t).Transport(transport)}}
+	a.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()
 		if err := server.Shutdown(context.Background()); err != nil {
 			t.Error(err)
@@ -92,12 +137,50 @@ func start(t *testing.T, change func(*config.Config)) *api {
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
+		hub.Close()
 		c.Close()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(a.stop)
 	return a
+}
+
+// metric returns the value of a counter or gauge with these label values.
+func (a *api) metric(name string, labels ...string) float64 {
+	a.t.Helper()
+	families, err := a.metrics.Registry.Gather()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "milepost_"+name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var values []string
+			for _, l := range m.GetLabel() {
+				values = append(values, l.GetValue())
+			}
+			if slices.Equal(values, labels) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// testKeys are the keys of the server under test.
+func testKeys() []config.Key {
+	key := func(name, secret, org string, read, write bool) config.Key {
+		return config.Key{Name: name, Hash: sha256.Sum256([]byte(secret)), OrganizationID: org,
+			ApplicationID: app, Read: read, Write: write}
+	}
+	return []config.Key{
+		key("a", keyA, orgA, true, true), key("b", keyB, orgB, true, true),
+		key("r", keyRead, orgA, true, false), key("w", keyWrite, orgA, false, true),
+	}
 }
 
 type answer struct {
@@ -242,7 +325,6 @@ func TestErrors(t *testing.T) {
 		{"another organization lists", "GET", collection(jobID), keyB, nil, 404, `"Expert job not found"`},
 		{"another organization writes", "POST", collection(jobID), keyB, body(nil), 404, `"Expert job not found"`},
 		{"another organization streams", "GET", collection(jobID) + "stream", keyB, nil, 404, `"Expert job not found"`},
-		{"the stream is not there yet", "GET", collection(jobID) + "stream", keyA, nil, 501, `"The stream is not available in this version"`},
 		{"an unknown job", "GET", collection(other), keyA, nil, 404, `"Expert job not found"`},
 		{"an unknown checkpoint", "GET", collection(jobID) + other, keyA, nil, 404, `"Checkpoint not found"`},
 		{"a body too large", "POST", collection(jobID), keyA, big, 413, `"The body is larger than server.max_body"`},

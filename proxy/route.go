@@ -3,6 +3,8 @@ package proxy
 import (
 	"bytes"
 
+	"github.com/valyala/fasthttp"
+
 	"milepost/internal/checkpoint"
 )
 
@@ -14,12 +16,14 @@ const (
 	routeList       // the collection: list and create
 	routeOne        // one checkpoint
 	routeStream
+	routeStreams // several jobs on one connection
+	routeTickets
 	routeOpenAPI
 	routeCount
 )
 
 // The names of the routes in the metrics.
-var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "openapi"}
+var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "streams", "tickets", "openapi"}
 
 // target is where a request goes. The ids point into the request's path.
 type target struct {
@@ -30,6 +34,8 @@ type target struct {
 var (
 	jobsPath        = []byte("/api/studio/v1/expert_jobs/")
 	checkpointsPath = []byte("/checkpoints")
+	streamsPath     = []byte("/api/milepost/v1/stream")
+	ticketsPath     = []byte("/api/milepost/v1/stream/tickets")
 	openAPIPath     = []byte("/openapi.yaml")
 )
 
@@ -38,12 +44,9 @@ var (
 // encoding can smuggle one id in as another. The ids are whatever stands in
 // their place; faults says what is wrong with them.
 func parsePath(path []byte) target {
-	if bytes.Equal(path, openAPIPath) {
-		return target{route: routeOpenAPI}
-	}
 	rest, ok := bytes.CutPrefix(path, jobsPath)
 	if !ok {
-		return target{}
+		return target{route: ownRoute(path)}
 	}
 	i := bytes.IndexByte(rest, '/')
 	if i < 0 {
@@ -66,18 +69,45 @@ func parsePath(path []byte) target {
 	return t
 }
 
+// ownRoute finds a route that is not of the checkpoints API.
+func ownRoute(path []byte) route {
+	switch {
+	case bytes.Equal(path, openAPIPath):
+		return routeOpenAPI
+	case bytes.Equal(path, streamsPath):
+		return routeStreams
+	case bytes.Equal(path, ticketsPath):
+		return routeTickets
+	}
+	return routeNone
+}
+
 // methods is what a route allows.
 func (r route) methods() string {
-	if r == routeList {
+	switch r {
+	case routeList:
 		return "GET, HEAD, POST"
+	case routeTickets:
+		return "POST"
 	}
 	return "GET, HEAD"
+}
+
+// takes reports whether a route takes the request's method.
+func (r route) takes(ctx *fasthttp.RequestCtx) bool {
+	switch {
+	case r == routeTickets:
+		return ctx.IsPost()
+	case ctx.IsPost():
+		return r == routeList
+	}
+	return ctx.IsGet() || ctx.IsHead()
 }
 
 // faults lists what is wrong with the ids of the path.
 func (t target) faults() checkpoint.Faults {
 	var f checkpoint.Faults
-	if t.route == routeOpenAPI {
+	if t.route == routeOpenAPI || t.route == routeStreams || t.route == routeTickets {
 		return nil
 	}
 	if !checkpoint.ValidIDBytes(t.job) {

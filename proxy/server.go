@@ -9,9 +9,10 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"milepost/internal/config"
 	"milepost/internal/origin"
 	"milepost/metrics"
+	"milepost/stream"
 )
 
 // Options are what a Server is made of. All fields are required.
@@ -31,6 +33,7 @@ type Options struct {
 	Origin  *origin.Origin
 	Store   *store.Store
 	Cache   *cache.Cache
+	Hub     *stream.Hub
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 }
@@ -40,35 +43,53 @@ type Server struct {
 	origin  *origin.Origin
 	store   *store.Store
 	cache   *cache.Cache
+	hub     *stream.Hub
 	metrics *metrics.Metrics
 	log     *slog.Logger
 
-	auth   authenticator
-	limits atomic.Pointer[limits]
-	conns  connections
-	counts requestCounts
+	auth    authenticator
+	tickets ticketMaker
+	owners  atomic.Pointer[owners]
+	cors    atomic.Pointer[cors]
+	limits  atomic.Pointer[limits]
+	conns   connections
+	counts  requestCounts
 
 	hot, durable lookups
 
 	readTimeout  time.Duration
 	writeTimeout time.Duration
+	idleTimeout  time.Duration
+	// slack is how much later than it must a deadline may be.
+	slack time.Duration
+
+	waitForJobs bool   // stream.unknown_job is "wait"
+	streamLeft  func() // conns.left, for the connections that streams took over
 
 	http *fasthttp.Server
 
 	// handlers is held for reading by each that runs; closed stops those that
 	// come after a shutdown.
-	handlers sync.RWMutex
+	handlers gate
 	closed   bool
 }
 
 // New returns a server that is ready to serve.
-func New(o Options) *Server {
+func New(o Options) (*Server, error) {
 	c := &o.Config.Server
 	s := &Server{
-		origin: o.Origin, store: o.Store, cache: o.Cache, metrics: o.Metrics, log: o.Logger,
+		origin: o.Origin, store: o.Store, cache: o.Cache, hub: o.Hub, metrics: o.Metrics, log: o.Logger,
 		auth:        authenticator{metrics: o.Metrics},
-		readTimeout: c.ReadTimeout.Std(), writeTimeout: c.WriteTimeout.Std(),
+		readTimeout: c.ReadTimeout.Std(), writeTimeout: c.WriteTimeout.Std(), idleTimeout: c.IdleTimeout.Std(),
 	}
+	s.slack = min(time.Second, min(s.readTimeout, s.writeTimeout, s.idleTimeout)/8)
+	secret, err := o.Store.Secret("ticket-key")
+	if err != nil {
+		return nil, err
+	}
+	s.tickets = ticketMaker{secret: secret, ttl: o.Config.Stream.TicketTTL.Std(), now: time.Now}
+	s.waitForJobs = o.Config.Stream.UnknownJob == "wait"
+	s.streamLeft = s.conns.left
 	s.counts.metrics = o.Metrics
 	s.hot, s.durable = newLookups(o.Metrics, "hot"), newLookups(o.Metrics, "durable")
 	s.http = &fasthttp.Server{
@@ -79,9 +100,10 @@ func New(o Options) *Server {
 		Concurrency:        1 << 30,
 		ReadBufferSize:     int(c.MaxHeader),
 		WriteBufferSize:    16 << 10,
-		ReadTimeout:        c.ReadTimeout.Std(),
-		IdleTimeout:        c.IdleTimeout.Std(),
 		MaxRequestBodySize: int(config.GiB),
+		// The connections bound their reads and writes themselves.
+		ConnState:       follow,
+		LazyRequestTime: true,
 		// The handler reads the body itself, after authentication.
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
@@ -91,22 +113,33 @@ func New(o Options) *Server {
 		Logger:                       protocolLog{o.Logger},
 	}
 	s.Reload(o.Config, o.Keys)
-	return s
+	return s, nil
 }
 
 // protocolLog puts what fasthttp has to say of connections at the level debug:
 // a client that breaks off is no trouble of the server's.
 type protocolLog struct{ log *slog.Logger }
 
-// Printf implements fasthttp.Logger.
+// Printf implements fasthttp.Logger. Errors of malformed requests quote what
+// they are about, which may be a key or a ticket: what they quote is left out.
 func (l protocolLog) Printf(format string, args ...any) {
-	l.log.Debug("http: "+format, "arguments", args)
+	for i, a := range args {
+		if err, ok := a.(error); ok {
+			args[i], _, _ = strings.Cut(err.Error(), `"`)
+		}
+	}
+	l.log.Debug("http: " + fmt.Sprintf(format, args...))
 }
 
 // Reload puts keys and limits in force for the requests that follow.
 func (s *Server) Reload(cfg *config.Config, keys []config.Key) {
 	c := &cfg.Server
+	// Before the keys: a stream of a new one must find itself kept.
+	s.owners.Store(newOwners(keys))
 	s.auth.set(keys, c.RateLimit, c.RateBurst)
+	s.cors.Store(newCORS(c.CORSOrigins))
+	s.hub.SetLimits(StreamLimits(&cfg.Stream))
+	s.hub.Revoke(s.kept)
 	s.conns.limit.Store(int64(c.MaxConnections))
 	next := &limits{
 		maxBody: int64(c.MaxBody), minBodyRate: int64(c.MinBodyRate),
@@ -116,6 +149,11 @@ func (s *Server) Reload(cfg *config.Config, keys []config.Key) {
 		listBytes: newLimit("max_list_bytes", int64(c.MaxListBytes), s.metrics),
 	}
 	s.limits.Store(next)
+}
+
+// StreamLimits are the limits of the stream that a configuration sets.
+func StreamLimits(c *config.Stream) stream.Limits {
+	return stream.Limits{Subscribers: c.MaxSubscribers, PerKey: c.MaxSubscribersPerKey, PerJob: c.MaxSubscribersPerJob}
 }
 
 // Serve answers requests on a listener until Shutdown, after which it returns
@@ -144,18 +182,20 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // handle answers one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	s.handlers.RLock()
-	defer s.handlers.RUnlock()
+	c := ctx.Conn().(*conn)
+	c.handling.RLock()
+	defer c.handling.RUnlock()
 	if s.closed {
 		errBusy.write(ctx)
 		return
 	}
-	start := time.Now()
+	start := c.tick()
 	t := parsePath(ctx.Request.URI().PathOriginal())
 	if err := s.serve(ctx, t); err != nil {
 		s.fail(ctx, err)
 	}
-	s.counts.done(ctx, t.route, time.Since(start))
+	s.cors.Load().open(ctx)
+	s.counts.done(ctx, t.route, c.tick()-start)
 }
 
 // fail answers with an error, and logs those that are ours.
@@ -169,6 +209,9 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
 
 // serve runs the checks in their order and then the route.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, t target) error {
+	if s.cors.Load().preflight(ctx) {
+		return nil
+	}
 	if t.route == routeOpenAPI {
 		return s.openAPI(ctx)
 	}
@@ -177,21 +220,28 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, t target) error {
 		return err
 	}
 	switch {
+	case t.route == routeTickets:
+		return s.issueTicket(ctx, c)
 	case ctx.IsPost():
 		return s.create(ctx, c, t)
 	case t.route == routeOne:
 		return s.get(ctx, c, t)
 	case t.route == routeList:
 		return s.list(ctx, c, t)
+	case t.route == routeStreams:
+		return s.streams(ctx, c)
 	default:
-		return s.stream(c, t)
+		return s.stream(ctx, c, t)
 	}
 }
 
 // admit checks all that can be told from the head of a request but the query:
 // the caller, the route, the scope and the ids of the path.
 func (s *Server) admit(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
-	c := s.auth.find(ctx.Request.Header.Peek("Authorization"))
+	c, err := s.identify(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	if c == nil {
 		return nil, errUnauthorized
 	}
@@ -202,8 +252,8 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
 	if t.route == routeNone {
 		return nil, errNoRoute
 	}
-	write := ctx.IsPost()
-	if !ctx.IsGet() && !ctx.IsHead() && !(write && t.route == routeList) {
+	write := ctx.IsPost() && t.route != routeTickets
+	if !t.route.takes(ctx) {
 		return nil, &apiError{code: 405, reason: "The route does not take this method", allow: t.route.methods()}
 	}
 	if write && !c.Write {
@@ -216,6 +266,22 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
 		return nil, f
 	}
 	return c, nil
+}
+
+// identify returns the caller that a request names by its key or, where a
+// browser opens a stream, by a ticket.
+func (s *Server) identify(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
+	header := ctx.Request.Header.Peek("Authorization")
+	if len(header) == 0 && (t.route == routeStream || t.route == routeStreams) {
+		if ticket := ctx.QueryArgs().Peek("ticket"); len(ticket) > 0 {
+			jobs := [][]byte{t.job}
+			if t.route == routeStreams {
+				jobs = ctx.QueryArgs().PeekMulti("job")
+			}
+			return s.redeem(ticket, jobs)
+		}
+	}
+	return s.auth.find(header, &ctx.Conn().(*conn).memo), nil
 }
 
 // expect decides whether a client that asks first may send its body.

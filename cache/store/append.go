@@ -2,7 +2,6 @@ package store
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -69,55 +68,70 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 	if a.Record.Count != j.record.Count+1 {
 		return nil, fmt.Errorf("append of sequence %d to a job of %d checkpoints", a.Record.Count, j.record.Count)
 	}
-	p, err := makePlan(a.Doc, s.lines.get(j.id, a.Line), j.record.Parts,
-		func(hash *[sha256.Size]byte) (uint64, bool, error) { return s.partByHash(j.id, hash) })
+	previous, err := j.previous(a.Line)
 	if err != nil {
 		return nil, err
 	}
+	w := scratches.Get().(*scratch)
+	defer w.release()
+	p := makePlan(w, a.Doc, previous, j.record.Parts)
 	p.record.id = a.ID
 	p.record.summary = a.Summary
-
-	batch := s.db.NewBatchWithSize(len(p.parts) + len(p.record.literal) + 4096)
 	sequence := a.Record.Count
+	at := sequence
+	if len(p.next.parts) == 0 {
+		if at, err = j.lastAt(a.Line); err != nil {
+			return nil, err
+		}
+	}
+
+	batch := s.db.NewBatchWithSize(len(p.parts) + len(p.record.literal) + 1024)
 	stored := 0
-	set := func(key, value []byte) {
+	set := func(key []byte, value writer) {
 		stored += len(key) + len(value)
 		// A batch of no indexes does not fail to take a key.
 		_ = batch.Set(key, value, nil)
+		w.key, w.value = key, value
 	}
 	if p.parts != nil {
-		set(numberKey(j.id, kindParts, p.first), p.parts)
+		key := appendNumberKey(w.key[:0], j.id, kindParts, p.first)
+		stored += len(key) + len(p.parts)
+		_ = batch.Set(key, p.parts, nil)
+		w.key = key
 	}
-	for i, h := range p.hashes {
-		set(bytesKey(j.id, kindHash, h[:]), binary.AppendUvarint(newWriter(10), p.first+uint64(i)))
-	}
-	set(numberKey(j.id, kindCheckpoint, sequence), p.record.encode())
-	set(bytesKey(j.id, kindID, []byte(a.ID)), binary.AppendUvarint(newWriter(10), sequence))
+	set(appendNumberKey(w.key[:0], j.id, kindCheckpoint, sequence), p.record.encode(w.value))
+	v := startWriter(w.value)
+	v.uint(sequence)
+	set(append(appendDataKey(w.key[:0], j.id, kindID), a.ID...), v)
 	if a.Line != (checkpoint.Line{}) {
-		w := newWriter(32)
-		w.string(a.Run.ID)
-		w.bool(a.Run.Ended)
-		set(runKey(j.id, a.Line), w)
+		v = startWriter(w.value)
+		v.string(a.Run.ID)
+		v.bool(a.Run.Ended)
+		v.uint(at)
+		set(runKey(j.id, a.Line), v)
 	}
 	if i := a.Idempotency; i != nil {
-		w := newWriter(48)
-		w.raw(i.Body[:])
-		w.uint(sequence)
-		set(idempotencyKey(j.id, i.Key), w)
+		v = startWriter(w.value)
+		v.raw(i.Body[:])
+		v.uint(sequence)
+		set(idempotencyKey(j.id, i.Key), v)
 	}
 	for _, r := range a.Registrations {
 		key := organizationKey(r.Organization)
 		if r.ExpertKey != "" {
 			key = expertKey(r.Organization, r.ExpertKey)
 		}
-		w := newWriter(1 + len(r.Value))
-		w.raw(r.Value)
-		_ = batch.Set(key, w, nil)
+		v = newWriter(1 + len(r.Value))
+		v.raw(r.Value)
+		_ = batch.Set(key, v, nil)
 	}
 	record := a.Record
-	record.Parts = j.record.Parts + uint64(len(p.hashes))
+	record.Parts = j.record.Parts + uint64(p.fresh)
 	record.Bytes = j.record.Bytes + uint64(stored)
-	_ = batch.Set(jobKey(j.id), record.encode(), nil)
+	if a.Line == (checkpoint.Line{}) {
+		record.CoordinatorAt = at
+	}
+	_ = batch.Set(appendJobKey(w.key[:0], j.id), record.encode(w.value), nil)
 
 	c := &Commit{job: j, batch: batch, sequence: sequence, start: time.Now(), generation: j.generation}
 	r := &s.registry
@@ -129,7 +143,9 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 		return nil, err
 	}
 	j.record, j.exists = record, true
-	s.lines.put(j.id, a.Line, p.next)
+	if len(p.next.parts) > 0 {
+		s.lines.put(j.id, a.Line, p.next)
+	}
 	return c, nil
 }
 
@@ -172,13 +188,21 @@ func (c *Commit) Wait() error {
 // Run returns the current run of a delegation's line, the zero Run if it has
 // none. The job's lock must be held.
 func (j *Job) Run(of checkpoint.Line) (checkpoint.Run, error) {
+	run, _, err := j.run(of)
+	return run, err
+}
+
+// run is Run with the sequence of the line's last checkpoint with parts, 0 if
+// there is none.
+func (j *Job) run(of checkpoint.Line) (run checkpoint.Run, at uint64, err error) {
 	v, err := j.store.get(runKey(j.id, of))
 	if v == nil {
-		return checkpoint.Run{}, err
+		return run, 0, err
 	}
 	r := newReader(v)
-	run := checkpoint.Run{ID: r.string(), Ended: r.bool()}
-	return run, r.err
+	run = checkpoint.Run{ID: r.string(), Ended: r.bool()}
+	at = r.uint()
+	return run, at, r.err
 }
 
 // Answered returns the sequence that an idempotency key was answered with and
@@ -201,27 +225,12 @@ func idempotencyKey(job, key string) []byte {
 }
 
 func runKey(job string, l checkpoint.Line) []byte {
-	w := newWriter(128)
+	w := make(writer, 0, 128)
 	w.string(l.CheckpointID)
 	w.string(l.ToolCallID)
 	w.string(l.ExpertKey)
 	h := sha256.Sum256(w)
 	return bytesKey(job, kindRun, h[:])
-}
-
-// partByHash returns the ordinal of a part of the job.
-func (s *Store) partByHash(job string, hash *[sha256.Size]byte) (uint64, bool, error) {
-	v, closer, err := s.db.Get(bytesKey(job, kindHash, hash[:]))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("cannot read from the store: %w", err)
-	}
-	defer closer.Close()
-	r := newReader(v)
-	n := r.uint()
-	return n, r.err == nil, r.err
 }
 
 func notFound(err error) error {

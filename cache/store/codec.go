@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -23,7 +24,11 @@ var ErrCorrupt = errors.New("stored value is damaged")
 // writer appends the primitives that records are made of.
 type writer []byte
 
+// newWriter starts a value, with room for capacity bytes.
 func newWriter(capacity int) writer { return append(make(writer, 0, capacity), formatVersion) }
+
+// startWriter starts a value in the memory of dst.
+func startWriter(dst writer) writer { return append(dst[:0], formatVersion) }
 
 func (w *writer) uint(n uint64)   { *w = binary.AppendUvarint(*w, n) }
 func (w *writer) int(n int64)     { *w = binary.AppendVarint(*w, n) }
@@ -32,7 +37,14 @@ func (w *writer) raw(b []byte)    { *w = append(*w, b...) }
 func (w *writer) string(s string) { w.uint(uint64(len(s))); *w = append(*w, s...) }
 func (w *writer) float(f float64) { *w = binary.LittleEndian.AppendUint64(*w, math.Float64bits(f)) }
 func (w *writer) uint32(n uint32) { *w = binary.LittleEndian.AppendUint32(*w, n) }
-func (w *writer) bool(b bool)     { w.byte(map[bool]byte{false: 0, true: 1}[b]) }
+
+func (w *writer) bool(b bool) {
+	if b {
+		w.byte(1)
+	} else {
+		w.byte(0)
+	}
+}
 
 // reader takes primitives off a value. The first fault sticks; callers check
 // err once, at the end.
@@ -145,12 +157,7 @@ func (w *writer) pack(b []byte) {
 	mark := len(*w)
 	if limit := s2.MaxEncodedLen(len(b)); len(b) >= 64 && limit > 0 {
 		*w = append(*w, packedS2)
-		buf := *w
-		if cap(buf)-len(buf) < limit {
-			grown := make([]byte, len(buf), len(buf)+limit)
-			copy(grown, buf)
-			buf = grown
-		}
+		buf := slices.Grow(*w, limit)
 		out := s2.Encode(buf[len(buf):cap(buf)], b)
 		if len(out) < len(b) {
 			*w = buf[:len(buf)+len(out)]
@@ -158,8 +165,7 @@ func (w *writer) pack(b []byte) {
 		}
 		*w = buf[:mark]
 	}
-	*w = append(*w, packedRaw)
-	*w = append(*w, b...)
+	*w = append(append(*w, packedRaw), b...)
 }
 
 // unpack reads what pack wrote into dst, which is grown as needed.

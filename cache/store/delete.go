@@ -49,6 +49,13 @@ func (s *Store) deleteIf(id string, may func(JobRecord) bool) (deleted bool, err
 		s.fail(fmt.Errorf("pebble: sync of the write-ahead log: %w", err))
 		return false, s.Err()
 	}
+	if s.LowSpace() {
+		// No append will fill the memtable, so nothing else would bring the
+		// deletion to the tables, where it gives space back.
+		if _, err := s.db.AsyncFlush(); err != nil {
+			s.log.Warn("cannot flush after a deletion; its space comes back later", "job", id, "error", err)
+		}
+	}
 	return true, batch.Close()
 }
 

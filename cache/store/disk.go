@@ -13,10 +13,10 @@ import (
 )
 
 // disk watches the free space of the data directory. Below the watermark
-// writes are refused, because a database that meets a full disk cannot go on.
-// The ballast is the second line: a file whose removal gives the database room
-// to finish what it has begun when something else fills the disk between two
-// looks.
+// writes are refused, because a database on a full disk can only wait. The
+// ballast is the second line: a file whose removal gives the database room to
+// finish what it has begun when something else fills the disk between two
+// looks. What then still finds no room waits, see roomFS.
 type disk struct {
 	fs       vfs.FS
 	dir      string
@@ -25,18 +25,28 @@ type disk struct {
 	interval time.Duration
 	log      *slog.Logger
 
-	low  atomic.Bool
-	free atomic.Uint64
+	low   atomic.Bool
+	free  atomic.Uint64
+	blind atomic.Bool // the last look failed
+
+	// patient says that the log may wait for room: not while the database opens,
+	// so that a start on a full disk says what is wrong. hurry ends all waiting.
+	patient   atomic.Bool
+	hurry     chan struct{}
+	hurryOnce sync.Once
 
 	quit chan struct{}
 	done sync.WaitGroup
 }
 
+// newDisk also puts the watch under the file system of the options.
 func newDisk(o *Options) *disk {
-	return &disk{
+	d := &disk{
 		fs: o.FS, dir: o.Dir, minFree: o.MinFree, ballast: o.Ballast,
-		interval: o.CheckInterval, log: o.Logger, quit: make(chan struct{}),
+		interval: o.CheckInterval, log: o.Logger, hurry: make(chan struct{}), quit: make(chan struct{}),
 	}
+	o.FS = roomFS{o.FS, d}
+	return d
 }
 
 func (d *disk) ballastPath() string { return filepath.Join(d.dir, "ballast") }
@@ -50,9 +60,7 @@ func (d *disk) prepare() {
 }
 
 func (d *disk) start() {
-	if d.minFree == 0 {
-		return
-	}
+	d.patient.Store(true)
 	d.done.Add(1)
 	go func() {
 		defer d.done.Done()
@@ -70,53 +78,75 @@ func (d *disk) start() {
 }
 
 func (d *disk) stop() {
+	d.stopWaiting()
 	close(d.quit)
 	d.done.Wait()
 }
 
+func (d *disk) stopWaiting() { d.hurryOnce.Do(func() { close(d.hurry) }) }
+
 func (d *disk) measure() (uint64, bool) {
 	usage, err := d.fs.GetDiskUsage(d.dir)
 	if err != nil {
-		d.log.Error("cannot read the free disk space", "dir", d.dir, "error", err)
+		if d.blind.CompareAndSwap(false, true) {
+			d.log.Error("cannot read the free disk space", "dir", d.dir, "error", err)
+		}
 		return 0, false
 	}
+	d.blind.Store(false)
 	d.free.Store(usage.AvailBytes)
 	return usage.AvailBytes, true
 }
 
-// check looks at the free space once. Writes resume only an eighth above the
-// watermark, so that the state does not flap around it.
-func (d *disk) check() {
-	if d.minFree == 0 {
-		return
+// minMargin is the least that must be free above the watermark for writes to
+// resume. A disk without watermark and ballast can be full, too.
+const minMargin = 1 << 20
+
+// enough is the free space at which writes resume and the ballast is made
+// again: an eighth above the watermark, so that the state does not flap around
+// it, and the ballast beside that.
+func (d *disk) enough() uint64 {
+	n := d.minFree + max(d.minFree/8, uint64(d.ballast)/8, minMargin)
+	if !d.hasBallast() {
+		n += uint64(d.ballast)
 	}
+	return n
+}
+
+// check looks at the free space once.
+func (d *disk) check() {
 	free, ok := d.measure()
 	if !ok {
 		return
 	}
-	switch low := d.low.Load(); {
-	case free < d.minFree && !low:
-		d.low.Store(true)
+	if free < d.minFree && d.low.CompareAndSwap(false, true) {
 		d.log.Error("disk space is below the watermark: writes are refused with 507 until there is more",
 			"dir", d.dir, "free", free, "min_free", d.minFree)
-	case free >= d.minFree+d.minFree/8 && low:
-		d.low.Store(false)
-		d.log.Info("there is disk space again: writes are accepted", "dir", d.dir, "free", free)
 	}
-	if d.ballast > 0 && !d.low.Load() && free > d.minFree+d.minFree/8+uint64(d.ballast) {
+	if free < d.enough() {
+		return
+	}
+	if !d.hasBallast() {
 		d.makeBallast()
+	}
+	if d.low.CompareAndSwap(true, false) {
+		d.log.Info("there is disk space again: writes are accepted", "dir", d.dir, "free", free)
 	}
 }
 
-// full is called by the file system when a write met a full disk; the write is
-// tried again after it returns.
+// full is called when a write met a full disk; the write is tried again after it
+// returns.
 func (d *disk) full() {
-	if d.minFree > 0 {
-		d.low.Store(true)
+	if d.low.CompareAndSwap(false, true) {
+		d.log.Error("the disk is full: writes are refused with 507 until there is space", "dir", d.dir)
 	}
-	d.log.Error("the disk is full: writes are refused with 507 until there is space", "dir", d.dir)
 	d.releaseBallast()
 }
+
+// StopWaiting makes the writes that wait for disk space fail from now on, and
+// with them the store: a server that has to end cannot wait for room. What was
+// acknowledged is not touched by it.
+func (s *Store) StopWaiting() { s.disk.stopWaiting() }
 
 func (d *disk) releaseBallast() {
 	if d.ballast == 0 {
@@ -127,10 +157,16 @@ func (d *disk) releaseBallast() {
 	}
 }
 
-func (d *disk) makeBallast() {
-	if info, err := d.fs.Stat(d.ballastPath()); err == nil && info.Size() == d.ballast {
-		return
+// hasBallast reports whether the ballast is as large as it should be.
+func (d *disk) hasBallast() bool {
+	if d.ballast == 0 {
+		return true
 	}
+	info, err := d.fs.Stat(d.ballastPath())
+	return err == nil && info.Size() == d.ballast
+}
+
+func (d *disk) makeBallast() {
 	if err := d.writeBallast(); err != nil {
 		_ = d.fs.Remove(d.ballastPath())
 		d.log.Warn("cannot write the ballast file; the watermark alone guards the disk", "error", err)

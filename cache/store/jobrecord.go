@@ -28,6 +28,9 @@ type JobRecord struct {
 	Status checkpoint.JobStatus
 	// Coordinator is the current run of the coordinator.
 	Coordinator checkpoint.Run
+	// CoordinatorAt is the sequence of the coordinator's last checkpoint with
+	// parts, which its next is compared with; 0 if it has none.
+	CoordinatorAt uint64
 	// Tokens adds up the usage of the steps, by kind.
 	Tokens checkpoint.Usage
 
@@ -36,8 +39,9 @@ type JobRecord struct {
 	FirstAt, LastAt, EndedAt int64
 }
 
-func (j *JobRecord) encode() []byte {
-	w := newWriter(256)
+// encode writes the record into the memory of dst.
+func (j *JobRecord) encode(dst writer) writer {
+	w := startWriter(dst)
 	w.string(j.Organization)
 	w.string(j.Application)
 	w.uint(j.Count)
@@ -47,6 +51,7 @@ func (j *JobRecord) encode() []byte {
 	w.string(string(j.Status))
 	w.string(j.Coordinator.ID)
 	w.bool(j.Coordinator.Ended)
+	w.uint(j.CoordinatorAt)
 	w.float(j.Tokens.Input)
 	w.float(j.Tokens.Output)
 	w.float(j.Tokens.Reasoning)
@@ -69,6 +74,8 @@ func decodeJobRecord(b []byte) (JobRecord, error) {
 		Bytes:        r.uint(),
 		Status:       checkpoint.JobStatus(r.string()),
 		Coordinator:  checkpoint.Run{ID: r.string(), Ended: r.bool()},
+
+		CoordinatorAt: r.uint(),
 		Tokens: checkpoint.Usage{
 			Input: r.float(), Output: r.float(), Reasoning: r.float(),
 			Total: r.float(), CachedInput: r.float(),

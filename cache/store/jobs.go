@@ -7,12 +7,17 @@ import (
 	"sync/atomic"
 )
 
-// registry holds the jobs that are being written to. A job is in it as long as
-// somebody holds it or a commit of it is on its way to disk.
+// registry holds the jobs that are being written to. A job is in it at least as
+// long as somebody holds it or a commit of it is on its way to disk, and then
+// for a while, so that the next append need not read its record.
 type registry struct {
 	mu   sync.Mutex
 	jobs map[string]*Job
+	idle int // jobs without a holder
 }
+
+// maxIdleJobs bounds the jobs that nobody holds: about half a kilobyte each.
+const maxIdleJobs = 4096
 
 // Job is the write side of one job. Whoever appends holds it (Store.Hold …
 // Release) and its lock (Lock … Unlock) from reading the record to applying
@@ -49,6 +54,8 @@ func (s *Store) Hold(id string) *Job {
 	if j == nil {
 		j = &Job{id: id, store: s}
 		r.jobs[id] = j
+	} else if j.holders == 0 {
+		r.idle--
 	}
 	j.holders++
 	return j
@@ -59,10 +66,21 @@ func (j *Job) Release() {
 	r := &j.store.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if j.holders--; j.holders > 0 {
+		return
+	}
 	// In a failed store the mark must stay: what was applied beyond it may never
 	// reach the disk.
-	if j.holders--; j.holders == 0 && j.store.failed.Load() == nil {
-		delete(r.jobs, j.id)
+	if r.idle++; r.idle <= maxIdleJobs || j.store.failed.Load() != nil {
+		return
+	}
+	// The order of a map is random; nearly all jobs in this one are idle.
+	for id, other := range r.jobs {
+		if other.holders == 0 {
+			delete(r.jobs, id)
+			r.idle--
+			return
+		}
 	}
 }
 

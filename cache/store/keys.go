@@ -1,6 +1,11 @@
 package store
 
-import "encoding/binary"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"milepost/internal/checkpoint"
+)
 
 // The key grammar. A job's own keys share one prefix, so that a whole job is
 // one range: deleted by one tombstone, read without seeking over others.
@@ -10,10 +15,9 @@ import "encoding/binary"
 //	e  <organization> 0x00 <expert key>        expert digest as registered
 //	j  <job>                                   job record
 //	d  <job> c <sequence>                      checkpoint record (header and references)
+//	d  <job> p <ordinal of its first part>     parts record: new parts of one checkpoint
 //	d  <job> i <checkpoint id>                 sequence of a checkpoint
 //	d  <job> k <SHA-256 of idempotency key>    first answer to that key
-//	d  <job> p <ordinal of its first part>     parts record: new parts of one checkpoint
-//	d  <job> h <SHA-256 of a part>             ordinal of that part
 //	d  <job> r <SHA-256 of the delegation>     run of one delegation
 //
 // Job, organization and checkpoint ids are 24 bytes; sequences and ordinals
@@ -26,10 +30,9 @@ const (
 	spaceData         = 'd'
 
 	kindCheckpoint  = 'c'
+	kindParts       = 'p'
 	kindID          = 'i'
 	kindIdempotency = 'k'
-	kindParts       = 'p'
-	kindHash        = 'h'
 	kindRun         = 'r'
 )
 
@@ -45,31 +48,43 @@ func expertKey(org, key string) []byte {
 	return append(k, key...)
 }
 
-func jobKey(job string) []byte { return append([]byte{spaceJob}, job...) }
+func jobKey(job string) []byte { return appendJobKey(nil, job) }
 
-// dataKey starts a key of the job's own range; the caller appends the rest.
-func dataKey(job string, kind byte, room int) []byte {
-	k := make([]byte, 0, 2+len(job)+room)
-	k = append(k, spaceData)
-	k = append(k, job...)
+func appendJobKey(dst []byte, job string) []byte { return append(append(dst, spaceJob), job...) }
+
+// appendDataKey starts a key of the job's own range; the caller appends the
+// rest.
+func appendDataKey(dst []byte, job string, kind byte) []byte {
+	dst = append(append(dst, spaceData), job...)
 	if kind != 0 {
-		k = append(k, kind)
+		dst = append(dst, kind)
 	}
-	return k
+	return dst
+}
+
+func appendNumberKey(dst []byte, job string, kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendDataKey(dst, job, kind), n)
 }
 
 func numberKey(job string, kind byte, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(dataKey(job, kind, 8), n)
+	return appendNumberKey(make([]byte, 0, maxKey), job, kind, n)
 }
 
-func bytesKey(job string, kind byte, b []byte) []byte {
-	return append(dataKey(job, kind, len(b)), b...)
+func bytesKey[T string | []byte](job string, kind byte, b T) []byte {
+	return append(appendDataKey(make([]byte, 0, maxKey), job, kind), b...)
+}
+
+// maxKey is the length of the longest key of a job's range in bytes.
+const maxKey = 2 + checkpoint.IDLen + sha256.Size
+
+// dataKey is the beginning of the keys of one kind, or of all if kind is 0.
+func dataKey(job string, kind byte) []byte {
+	return appendDataKey(make([]byte, 0, maxKey), job, kind)
 }
 
 // dataRange is the range of all keys of a job but its record.
 func dataRange(job string) (start, end []byte) {
-	start = dataKey(job, 0, 1)
-	return start, append(dataKey(job, 0, 1), 0xff)
+	return dataKey(job, 0), append(dataKey(job, 0), 0xff)
 }
 
 // keyNumber reads the sequence or ordinal that ends a key.

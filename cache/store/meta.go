@@ -34,7 +34,16 @@ func (s *Store) Meta(name string) ([]byte, error) { return s.get(metaKey(name)) 
 
 // SetMeta writes a store-wide value and waits until it is on disk.
 func (s *Store) SetMeta(name string, value []byte) error {
-	return s.db.Set(metaKey(name), value, pebble.Sync)
+	batch := s.db.NewBatch()
+	_ = batch.Set(metaKey(name), value, nil)
+	if err := s.apply(batch); err != nil {
+		return err
+	}
+	if err := batch.SyncWait(); err != nil {
+		s.fail(fmt.Errorf("pebble: sync of the write-ahead log: %w", err))
+		return s.Err()
+	}
+	return batch.Close()
 }
 
 // Expert returns the digest that an organization's expert was registered with,

@@ -19,7 +19,7 @@ type Checkpoint struct {
 // Sequence returns the sequence of a checkpoint of a job, or ErrNotFound if the
 // job has no such checkpoint or it is not on disk yet.
 func (s *Store) Sequence(job, id string) (uint64, error) {
-	v, closer, err := s.db.Get(bytesKey(job, kindID, []byte(id)))
+	v, closer, err := s.db.Get(bytesKey(job, kindID, id))
 	if err != nil {
 		return 0, notFound(err)
 	}
@@ -40,6 +40,33 @@ func (s *Store) Sequence(job, id string) (uint64, error) {
 // whether the checkpoint is on disk: take the sequence from Sequence or from
 // Job.Count.
 func (s *Store) Read(job string, sequence uint64, dst []byte) (Checkpoint, error) {
+	return s.read(job, sequence, dst, nil)
+}
+
+// Outline is Read without the messages: where messages, newMessages and
+// inputMessages have elements, some of them or null stand in their place. It
+// costs what is new in the checkpoint and not what that repeats. The checksum is
+// of the whole and cannot be held against it.
+func (s *Store) Outline(job string, sequence uint64, dst []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(numberKey(job, kindCheckpoint, sequence))
+	if err != nil {
+		return nil, notFound(err)
+	}
+	defer closer.Close()
+	record, rest, err := decodeCheckpointRecord(v)
+	if err == nil {
+		src := partSource{s: s, job: job}
+		defer src.close()
+		dst, err = src.outline(&record, rest, dst)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("outline of checkpoint %d of job %s: %w", sequence, job, err)
+	}
+	return dst, nil
+}
+
+// read is Read that tells placed, if set, where each part stands in the JSON.
+func (s *Store) read(job string, sequence uint64, dst []byte, placed func(start, end int, ordinal uint64)) (Checkpoint, error) {
 	v, closer, err := s.db.Get(numberKey(job, kindCheckpoint, sequence))
 	if err != nil {
 		return Checkpoint{}, notFound(err)
@@ -49,7 +76,7 @@ func (s *Store) Read(job string, sequence uint64, dst []byte) (Checkpoint, error
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint %d of job %s: %w", sequence, job, err)
 	}
-	src := partSource{s: s, job: job}
+	src := partSource{s: s, job: job, placed: placed}
 	defer src.close()
 	out, err := src.rebuild(&record, rest, dst)
 	if err != nil {
@@ -112,6 +139,8 @@ type partSource struct {
 	s   *Store
 	job string
 	it  *pebble.Iterator
+	// placed, if set, is told where each part comes to stand.
+	placed func(start, end int, ordinal uint64)
 
 	// The parts record at hand: ordinals first to first+len(ends)-1.
 	first uint64
@@ -128,43 +157,23 @@ func (p *partSource) close() {
 
 // rebuild puts a checkpoint's JSON together and checks it.
 func (p *partSource) rebuild(c *checkpointRecord, rest *reader, dst []byte) ([]byte, error) {
-	var literal []byte
-	if c.literalInParts {
-		v, closer, err := p.s.db.Get(numberKey(p.job, kindParts, c.partsFirst))
-		if err != nil {
-			return nil, notFound(err)
-		}
-		err = p.load(c.partsFirst, v)
-		_ = closer.Close()
-		if err != nil {
-			return nil, err
-		}
-		end := 0
-		if n := len(p.ends); n > 0 {
-			end = p.ends[n-1]
-		}
-		// Later loads use the scratch memory again.
-		literal = append(literal, p.block[end:]...)
-	} else {
-		if literal = rest.unpack(nil); rest.err != nil {
-			return nil, rest.err
-		}
+	literal, err := p.literal(c, rest)
+	if err != nil {
+		return nil, err
 	}
-
 	start := len(dst)
 	out := dst
 	if cap(out)-len(out) < c.size {
 		out = make([]byte, start, start+c.size)
 		copy(out, dst)
 	}
-	var err error
 	for _, o := range c.ops {
 		if o.literal > len(literal) {
 			return nil, fmt.Errorf("literal too short: %w", ErrCorrupt)
 		}
 		out = append(out, literal[:o.literal]...)
 		literal = literal[o.literal:]
-		if out, err = p.appendParts(out, o.first, o.count, start+c.size); err != nil {
+		if out, err = p.appendParts(out, start, o, start+c.size); err != nil {
 			return nil, err
 		}
 	}
@@ -174,11 +183,53 @@ func (p *partSource) rebuild(c *checkpointRecord, rest *reader, dst []byte) ([]b
 	return out, nil
 }
 
-// appendParts appends count parts from an ordinal on, joined by commas; limit
-// is the length that a sound record cannot exceed.
-func (p *partSource) appendParts(out []byte, first, count uint64, limit int) ([]byte, error) {
-	for n := range count {
-		ordinal := first + n
+// literal returns what stands between the parts of a checkpoint.
+func (p *partSource) literal(c *checkpointRecord, rest *reader) ([]byte, error) {
+	if !c.literalInParts {
+		literal := rest.unpack(nil)
+		return literal, rest.err
+	}
+	v, closer, err := p.s.db.Get(numberKey(p.job, kindParts, c.partsFirst))
+	if err != nil {
+		return nil, notFound(err)
+	}
+	err = p.load(c.partsFirst, v)
+	_ = closer.Close()
+	if err != nil {
+		return nil, err
+	}
+	end := 0
+	if n := len(p.ends); n > 0 {
+		end = p.ends[n-1]
+	}
+	// Later loads use the scratch memory again.
+	return append([]byte(nil), p.block[end:]...), nil
+}
+
+// outline puts a checkpoint's JSON together with null for each run of parts.
+func (p *partSource) outline(c *checkpointRecord, rest *reader, dst []byte) ([]byte, error) {
+	literal, err := p.literal(c, rest)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range c.ops {
+		if o.literal > len(literal) {
+			return nil, fmt.Errorf("literal too short: %w", ErrCorrupt)
+		}
+		dst = append(dst, literal[:o.literal]...)
+		literal = literal[o.literal:]
+		if o.count > 0 {
+			dst = append(dst, "null"...)
+		}
+	}
+	return dst, nil
+}
+
+// appendParts appends the parts of an op, joined by commas, to a JSON that
+// begins at start; limit is the length that a sound record cannot exceed.
+func (p *partSource) appendParts(out []byte, start int, o op, limit int) ([]byte, error) {
+	for n := range o.count {
+		ordinal := o.first + n
 		if err := p.seek(ordinal); err != nil {
 			return nil, err
 		}
@@ -192,6 +243,10 @@ func (p *partSource) appendParts(out []byte, first, count uint64, limit int) ([]
 		}
 		if out = append(out, p.block[begin:p.ends[i]]...); len(out) > limit {
 			return nil, fmt.Errorf("parts too long: %w", ErrCorrupt)
+		}
+		if p.placed != nil {
+			end := len(out) - start
+			p.placed(end-(p.ends[i]-begin), end, ordinal)
 		}
 	}
 	return out, nil
@@ -267,4 +322,4 @@ func (p *partSource) load(first uint64, v []byte) error {
 }
 
 // dataKeyAfter is the end of the keys of one kind.
-func dataKeyAfter(job string, kind byte) []byte { return dataKey(job, kind+1, 0) }
+func dataKeyAfter(job string, kind byte) []byte { return dataKey(job, kind+1) }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"github.com/klauspost/compress/s2"
-
 	"milepost/internal/checkpoint"
 )
 
@@ -46,8 +44,9 @@ const maxLiteralInParts = 64 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (c *checkpointRecord) encode() []byte {
-	w := newWriter(160 + 6*len(c.ops) + len(c.literal))
+// encode writes the record into the memory of dst.
+func (c *checkpointRecord) encode(dst writer) writer {
+	w := startWriter(dst)
 	w.string(c.id)
 	w.string(c.summary.Status)
 	w.string(c.summary.ActionType)
@@ -111,8 +110,9 @@ type partsRecord struct {
 	block   []byte
 }
 
-func (p *partsRecord) encode() []byte {
-	w := newWriter(32 + 4*len(p.sizes) + max(s2.MaxEncodedLen(len(p.block)), 0))
+// encode writes the record into the memory of dst.
+func (p *partsRecord) encode(dst writer) writer {
+	w := startWriter(dst)
 	w.uint(uint64(len(p.sizes)))
 	for _, n := range p.sizes {
 		w.uint(uint64(n))

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"milepost/internal/checkpoint"
@@ -32,8 +34,8 @@ func TestCheckpointsReadBackAsWritten(t *testing.T) {
 		document("tiny", "1", `"x"`, "{}", m[9], "2", m[10], message(99, minPart-1)),
 		document(strings.Repeat("long literal ", maxLiteralInParts/4), m[11], message(100, 500)),
 		document(strings.Repeat("long literal ", maxLiteralInParts/4)),
-		document("after the long ones", m...),
 		document("huge part", message(101, 1<<20), m[0]),
+		document("after the long ones", m...),
 		document("no parts again"),
 	}
 	fs := vfs.NewMem()
@@ -55,7 +57,7 @@ func TestCheckpointsReadBackAsWritten(t *testing.T) {
 	}
 	s = openStore(t, fs)
 	check(s)
-	// The line's memory is gone: the parts are found by their hashes.
+	// The line's memory is gone: it is read from the store again.
 	last := document("after the restart", m...)
 	before, err := s.Job(job)
 	if err != nil {
@@ -88,4 +90,60 @@ func TestSpaceGrowsLinearly(t *testing.T) {
 	if record.Bytes*20 >= uint64(posted) {
 		t.Errorf("%d bytes stored for %d posted, want less than a twentieth", record.Bytes, posted)
 	}
+}
+
+// What a line repeats is found again after a restart, and a new line is
+// compared with the coordinator's.
+func TestLinesAreComparedAfterARestart(t *testing.T) {
+	var m []string
+	for n := range 8 {
+		m = append(m, message(n, 300))
+	}
+	delegated := func(a *Append) {
+		a.Line = checkpoint.Line{CheckpointID: testID("c1"), ToolCallID: "call", ExpertKey: "expert"}
+		a.Run = checkpoint.Run{ID: testID("run")}
+	}
+	fs := vfs.NewMem()
+	s := openStore(t, fs)
+	job := testID("job")
+	parts := func() uint64 {
+		record, err := s.Job(job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record.Parts
+	}
+	mustAdd(t, s, job, testID("c1"), document("coordinator", m[:3]...), nil)
+	mustAdd(t, s, job, testID("d1"), document("delegate", m[1], m[4], m[5]), delegated)
+	if got := parts(); got != 5 {
+		t.Errorf("%d parts after the delegate's first, want 5: one stands in the coordinator's", got)
+	}
+	mustAdd(t, s, job, testID("d2"), document("a delegate without parts"), delegated)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, fs)
+	mustAdd(t, s, job, testID("d3"), document("delegate", m[4], m[5], m[1], m[6]), delegated)
+	mustAdd(t, s, job, testID("c2"), document("coordinator", m[0], m[1], m[2], m[7]), nil)
+	if got := parts(); got != 7 {
+		t.Errorf("%d parts after the restart, want 7: two are new", got)
+	}
+}
+
+// Damage to an old checkpoint does not keep the job from going on.
+func TestAJobGoesOnAfterADamagedCheckpoint(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openStore(t, fs)
+	job := testID("job")
+	mustAdd(t, s, job, testID("c1"), document("first", message(1, 300)), nil)
+	if err := s.db.Set(numberKey(job, kindParts, 0), []byte{formatVersion, 9, 9}, pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	s.lines.drop(job)
+	if _, err := s.Read(job, 1, nil); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("read of the damaged one: %v, want ErrCorrupt", err)
+	}
+	next := document("second", message(1, 300), message(2, 300))
+	mustAdd(t, s, job, testID("c2"), next, nil)
+	wantRead(t, s, job, 2, next.JSON)
 }

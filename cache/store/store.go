@@ -147,7 +147,7 @@ func Open(opts Options) (*Store, error) {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                 vfs.OnDiskFull(s.opts.FS, s.disk.full),
+		FS:                 s.opts.FS,
 		Cache:              s.cache,
 		FormatMajorVersion: pebble.FormatValueSeparation,
 		MemTableSize:       s.opts.MemTable,
@@ -167,10 +167,14 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.3,
 		}
 	}
-	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	// What is large has been packed already, and what is flushed is soon
+	// compacted: level 0 is not compressed.
+	compression := pebble.DBCompressionBalanced
+	compression.Levels[0] = pebble.DBCompressionNone.Levels[0]
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return compression })
 	for i := range o.Levels {
-		// Most look-ups of a part's hash find nothing; the filter answers them
-		// without touching a table.
+		// Most look-ups of an idempotency key find nothing; the filter answers
+		// them without touching a table.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].BlockSize = 32 << 10
 	}

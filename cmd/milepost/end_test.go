@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -43,16 +44,16 @@ func TestFailedStartIsNoUncleanShutdown(t *testing.T) {
 	}
 }
 
-// TestDrainFinishesWhatHasBegun: after SIGTERM the server says that it is not
-// ready and still answers the request whose body it was reading.
-func TestDrainFinishesWhatHasBegun(t *testing.T) {
-	p := startProcess(t, filepath.Join(t.TempDir(), "data"), "MILEPOST_API_KEY="+secret, "MILEPOST_SERVER_DRAIN_TIMEOUT=20s")
+// beginDrain sends a part of a request, then SIGTERM, and returns the connection
+// and the rest of the request once the server says that it drains.
+func beginDrain(t *testing.T, p *process) (c net.Conn, rest string) {
+	t.Helper()
 	job, text := "drain0000000000000000001", requestBody(1)
 	c, err := net.Dial("tcp", p.api)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { _ = c.Close() })
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,15 @@ func TestDrainFinishesWhatHasBegun(t *testing.T) {
 		case <-tick.C:
 		}
 	}
-	if _, err := io.WriteString(c, text[100:]); err != nil {
+	return c, text[100:]
+}
+
+// TestDrainFinishesWhatHasBegun: after SIGTERM the server says that it is not
+// ready and still answers the request whose body it was reading.
+func TestDrainFinishesWhatHasBegun(t *testing.T) {
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"), "MILEPOST_API_KEY="+secret, "MILEPOST_SERVER_DRAIN_TIMEOUT=20s")
+	c, rest := beginDrain(t, p)
+	if _, err := io.WriteString(c, rest); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -99,7 +108,25 @@ func TestDrainFinishesWhatHasBegun(t *testing.T) {
 		if err != nil {
 			t.Errorf("the end: %v\n%s", err, p.logs.String())
 		}
-	case <-deadline:
+	case <-time.After(20 * time.Second):
 		t.Error("the server did not end")
+	}
+}
+
+// TestSecondSignalEndsTheDrain: whoever sends a second one does not want to wait
+// for the requests in flight.
+func TestSecondSignalEndsTheDrain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	p := startProcess(t, dir, "MILEPOST_API_KEY="+secret, "MILEPOST_SERVER_DRAIN_TIMEOUT=1h")
+	beginDrain(t, p)
+	var exit *exec.ExitError
+	if err := p.stop(syscall.SIGINT); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("the second signal: %v, want exit status 1", err)
+	}
+	if !strings.Contains(p.logs.String(), "second signal: ending at once") {
+		t.Errorf("log:\n%s", p.logs.String())
+	}
+	if _, err := os.Stat(filepath.Join(dir, "running")); err != nil {
+		t.Errorf("the mark of a process that did not come to its end: %v", err)
 	}
 }

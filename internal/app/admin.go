@@ -17,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"milepost/cache"
 	"milepost/cache/store"
 	"milepost/internal/checkpoint"
 	"milepost/internal/config"
@@ -73,9 +72,9 @@ type admin struct {
 
 // adminState is there from when the store is open until it is about to close.
 type adminState struct {
-	token string
-	store *store.Store
-	cache *cache.Cache
+	token  string
+	store  *store.Store
+	forget func(job string) // tells the rest of the program of a deletion
 }
 
 // tokenFile holds the admin token within the data directory.
@@ -136,10 +135,10 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 	return a, nil
 }
 
-func (a *admin) open(token string, s *store.Store, c *cache.Cache) {
+func (a *admin) open(token string, s *store.Store, forget func(job string)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state = &adminState{token, s, c}
+	a.state = &adminState{token, s, forget}
 }
 
 // close ends the listener and returns when no request uses the store any more.
@@ -216,7 +215,7 @@ func (a *admin) delete(s *adminState, q adminRequest) error {
 	if err := s.store.Delete(q.Job); err != nil {
 		return fmt.Errorf("job %s: %w", q.Job, err)
 	}
-	s.cache.Deleted()
+	s.forget(q.Job)
 	a.metrics.JobsDeleted.WithLabelValues("request").Inc()
 	a.log.Info("job deleted", "job", q.Job)
 	return nil

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"milepost/cache"
 	"milepost/cache/store"
 	"milepost/internal/config"
 	"milepost/metrics"
@@ -80,11 +79,6 @@ func TestChangesNeedTheTokenAndAnOpenStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	hot, err := cache.New(s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hot.Close()
 	token, err := writeToken(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +88,7 @@ func TestChangesNeedTheTokenAndAnOpenStore(t *testing.T) {
 	if code, _ := ask(t, c, "POST", "/delete", "Bearer "+token, body); code != 503 {
 		t.Errorf("before the store is open: %d", code)
 	}
-	a.open(token, s, hot)
+	a.open(token, s, func(string) {})
 	for _, q := range []struct {
 		method, authorization, body string
 		code                        int

@@ -19,8 +19,8 @@ func splitAddress(address string) (network, rest string) {
 	return "tcp", address
 }
 
-// listen opens host:port or unix:/path, with TLS if cfg has a certificate.
-func listen(address string, cfg *config.Config) (net.Listener, error) {
+// listen opens host:port or unix:/path, with TLS if it is configured.
+func listen(address string, secure *tls.Config) (net.Listener, error) {
 	network, rest := splitAddress(address)
 	if network == "unix" {
 		if err := removeStale(rest); err != nil {
@@ -31,15 +31,10 @@ func listen(address string, cfg *config.Config) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", address, err)
 	}
-	if cfg == nil || cfg.Server.TLSCert == "" {
+	if secure == nil {
 		return ln, nil
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.Server.TLSCert, cfg.Server.TLSKey)
-	if err != nil {
-		_ = ln.Close()
-		return nil, fmt.Errorf("cannot load server.tls_cert and tls_key: %w", err)
-	}
-	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}), nil
+	return tls.NewListener(ln, secure), nil
 }
 
 // removeStale removes a socket that nobody listens on any more.
@@ -74,5 +69,12 @@ func address(ln net.Listener, cfg *config.Config) string {
 	if cfg.Server.TLSCert != "" {
 		scheme = "https://"
 	}
-	return scheme + ln.Addr().String()
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return scheme + ln.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost" // it listens on all, and nobody can call that
+	}
+	return scheme + net.JoinHostPort(host, port)
 }

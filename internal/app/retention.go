@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"milepost/cache"
 	"milepost/cache/store"
 	"milepost/internal/config"
 	"milepost/metrics"
@@ -17,7 +16,7 @@ type retention struct {
 	done   chan struct{}
 }
 
-func startRetention(cfg *config.Config, s *store.Store, c *cache.Cache, m *metrics.Metrics, log *slog.Logger) *retention {
+func startRetention(cfg *config.Config, s *store.Store, forget func(job string), m *metrics.Metrics, log *slog.Logger) *retention {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &retention{cancel: cancel, done: make(chan struct{})}
 	rule := store.Retention{
@@ -31,8 +30,8 @@ func startRetention(cfg *config.Config, s *store.Store, c *cache.Cache, m *metri
 		tick := time.NewTicker(cfg.Store.RetentionInterval.Std())
 		defer tick.Stop()
 		for {
-			n, err := s.Retain(ctx, rule, time.Now(), func(string) {
-				c.Deleted()
+			n, err := s.Retain(ctx, rule, time.Now(), func(job string) {
+				forget(job)
 				m.JobsDeleted.WithLabelValues("retention").Inc()
 			})
 			if err != nil {

@@ -1,26 +1,32 @@
 package checkpoint
 
 import (
-	"bytes"
+	"fmt"
 	"testing"
 )
 
-// benchBody is a body of about 110 KB: the messages of a trace, over and over.
-func benchBody(t testing.TB) []byte {
+// The sizes of body that are measured: what the usual step posts, and what a
+// long conversation does.
+const (
+	smallBench = 8_000
+	largeBench = 110_000
+)
+
+// benchBody is a body of about size bytes, the messages of a trace over and
+// over.
+func benchBody(t testing.TB, size int) []byte {
 	t.Helper()
 	lines := traceLines(t, "short")
 	body := lines[len(lines)-2]
 	r := mustParse(t, body)
-	list := r.lists[listMessages].at
-	messages := bytes.TrimSuffix(list.of(body), []byte("]"))
-	var b []byte
-	b = append(b, body[:list.Start]...)
-	b = append(b, messages...)
-	for len(b) < 110_000 {
-		b = append(append(b, ','), messages[1:]...)
+	list := &r.lists[listMessages]
+	parts := r.parts[list.from:list.to]
+	end := list.at.End - 1 // before the bracket
+	b := append(make([]byte, 0, size+len(body)), body[:end]...)
+	for i := 0; len(b)+len(body)-end < size; i++ {
+		b = append(append(b, ','), parts[i%len(parts)].of(body)...)
 	}
-	b = append(b, ']')
-	return append(b, body[list.End:]...)
+	return append(b, body[end:]...)
 }
 
 func benchAssigned() Assigned {
@@ -31,39 +37,45 @@ func benchAssigned() Assigned {
 	}
 }
 
-func BenchmarkParseRequest(b *testing.B) {
-	body := benchBody(b)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ParseRequest(body); err != nil {
-			b.Fatal(err)
-		}
+// benchBodies runs f for a body of each size.
+func benchBodies(b *testing.B, f func(body []byte) error) {
+	for _, size := range []int{smallBench, largeBench} {
+		body := benchBody(b, size)
+		b.Run(fmt.Sprintf("%dB", len(body)), func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
+}
+
+func BenchmarkParseRequest(b *testing.B) {
+	benchBodies(b, func(body []byte) error {
+		_, err := ParseRequest(body)
+		return err
+	})
 }
 
 func BenchmarkParseAndEncode(b *testing.B) {
-	body := benchBody(b)
 	a := benchAssigned()
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
+	benchBodies(b, func(body []byte) error {
 		r, err := ParseRequest(body)
-		if err != nil {
-			b.Fatal(err)
+		if err == nil {
+			r.Encode(a)
 		}
-		r.Encode(a)
-	}
+		return err
+	})
 }
 
 func BenchmarkInspect(b *testing.B) {
-	body := benchBody(b)
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		if _, err := inspect(body); err != nil {
-			b.Fatal(err)
-		}
-	}
+	benchBodies(b, func(body []byte) error {
+		_, err := inspect(body)
+		return err
+	})
 }
 
 func BenchmarkNewID(b *testing.B) {

@@ -16,11 +16,17 @@ type Assigned struct {
 	Expert            []byte // digest of checkpoint.expert
 	DelegateToExpert  []byte // digest of delegateTo.expert, if there is one
 	DelegatedByExpert []byte // digest of delegatedBy.expert, if there is one
+	Envelope          Envelope
 }
+
+// Envelope is what an answer has around a checkpoint. It is written with it, so
+// that the answer is not a second copy of the checkpoint.
+type Envelope struct{ Before, After string }
 
 // Document is a checkpoint as every endpoint serves it.
 type Document struct {
 	JSON       []byte // one line
+	Enveloped  []byte // JSON in its envelope, in the same memory
 	Parts      []Span // every element of inputMessages, messages and newMessages in JSON, in order, at most MaxParts
 	ActionType string
 }
@@ -32,9 +38,11 @@ const fixedLen = 1280
 // Encode writes the checkpoint that the request makes.
 func (r *Request) Encode(a Assigned) Document {
 	action, actionType := r.Action()
-	e := encoder{r: r, parts: make([]Span, 0, len(r.parts))}
-	e.b = make([]byte, 0, r.encodedLen(a)+len(action))
+	before, after := a.Envelope.Before, a.Envelope.After
+	e := encoder{r: r, start: len(before), parts: make([]Span, 0, len(r.parts))}
+	e.b = make([]byte, 0, len(before)+r.encodedLen(a)+len(action)+len(after))
 
+	e.b = append(e.b, before...)
 	e.b = append(e.b, `{"type":"checkpoint","id":"`...)
 	e.b = append(e.b, a.ID...)
 	e.b = append(e.b, `","action":`...)
@@ -68,7 +76,9 @@ func (r *Request) Encode(a Assigned) Document {
 	e.b = append(AppendTime(append(e.b, `,"updatedAt":"`...), now), '"')
 	e.b = append(e.b, r.unknown...)
 	e.b = append(e.b, '}')
-	return Document{JSON: e.b, Parts: e.parts, ActionType: actionType}
+	json := e.b[e.start:len(e.b):len(e.b)]
+	e.b = append(e.b, after...)
+	return Document{JSON: json, Enveloped: e.b, Parts: e.parts, ActionType: actionType}
 }
 
 // encodedLen bounds the length of the document without its action.
@@ -88,6 +98,7 @@ func (r *Request) encodedLen(a Assigned) int {
 type encoder struct {
 	r     *Request
 	b     []byte
+	start int // of the JSON in b
 	parts []Span
 }
 
@@ -115,7 +126,7 @@ func (e *encoder) list(name string, s slot, id listID) {
 	}
 	e.name(name)
 	l := &e.r.lists[id]
-	shift := len(e.b) - l.at.Start
+	shift := len(e.b) - e.start - l.at.Start
 	for _, p := range e.r.parts[l.from:l.to] {
 		e.parts = append(e.parts, Span{p.Start + shift, p.End + shift})
 	}

@@ -211,6 +211,36 @@ type Stream struct {
 	// "wait" holds it open until the first one comes, for a dashboard that is
 	// opened before its runtime starts. A mistyped id should not wait for ever.
 	UnknownJob string `toml:"unknown_job" enum:"reject|wait"`
+
+	// Streams open at once; beyond it 503. A stream takes less than 1 KB, so the
+	// bound is server.max_connections unless you set a lower one here; 0 for none.
+	MaxSubscribers int `toml:"max_subscribers" min:"0" max:"1000000" reload:"yes"`
+
+	// Streams open at once with one key; beyond it 429. 0 for none, because most
+	// installations give all dashboards one key.
+	MaxSubscribersPerKey int `toml:"max_subscribers_per_key" min:"0" max:"1000000" reload:"yes"`
+
+	// Streams open at once on one job; beyond it 503. 0 for none: another
+	// subscriber of a job costs less than one of another job.
+	MaxSubscribersPerJob int `toml:"max_subscribers_per_job" min:"0" max:"1000000" reload:"yes"`
+
+	// Age at which a stream is ended, at a random 80 to 100 % of it, so that its
+	// client comes back, perhaps to another server. "0s" never does.
+	MaxLifetime Duration `toml:"max_lifetime" min:"0s" max:"8760h"`
+
+	// Memory for the latest events of all watched jobs, shared by all their
+	// subscribers, and as much again for what those read who are behind. Each job
+	// keeps its last event whatever the bound.
+	Buffer Size `toml:"buffer" min:"1MiB" max:"1TiB"`
+
+	// Send buffer of a stream's socket; the kernel takes about twice as much. It
+	// bounds what a stalled reader pins, and on long lines also the speed: this
+	// much is under way at most.
+	SendBuffer Size `toml:"send_buffer" min:"8KiB" max:"16MiB"`
+
+	// How long a ticket for a browser's stream serves reconnects, from its issue.
+	// A day is a working day with a night between; its key can be removed earlier.
+	TicketTTL Duration `toml:"ticket_ttl" min:"1m" max:"8760h"`
 }
 
 // Experts is the section [experts].
@@ -289,8 +319,9 @@ func Default() *Config {
 			Memtable:          64 * MiB,
 			AppendMemory:      64 * MiB,
 		},
-		Cache:    Cache{Size: 256 * MiB},
-		Stream:   Stream{Heartbeat: Duration(15 * time.Second), StallTimeout: Duration(30 * time.Second), UnknownJob: "reject"},
+		Cache: Cache{Size: 256 * MiB},
+		Stream: Stream{Heartbeat: Duration(15 * time.Second), StallTimeout: Duration(30 * time.Second), UnknownJob: "reject",
+			Buffer: 64 * MiB, SendBuffer: 64 * KiB, TicketTTL: Duration(24 * time.Hour)},
 		Experts:  Experts{Mode: "open"},
 		Upstream: Upstream{Auth: "forward"},
 		Log:      Log{Level: "info", Format: "text"},

@@ -43,11 +43,18 @@ type Creation struct {
 	// was sent and is needed only with a key.
 	IdempotencyKey string
 	Body           []byte
+	// Envelope is what the answer has around the checkpoint.
+	Envelope checkpoint.Envelope
 }
 
 // Created is a checkpoint that is on disk.
 type Created struct {
 	store.Checkpoint
+	// Enveloped is the checkpoint in its envelope. The two share memory, which
+	// the store goes on reading: neither may be changed.
+	Enveloped []byte
+	// Status is the job's status after it.
+	Status checkpoint.JobStatus
 	// Replayed says that it was created by an earlier request with the same
 	// idempotency key.
 	Replayed bool
@@ -106,8 +113,7 @@ func (o *Origin) apply(job *store.Job, c *Creation) (Created, *store.Commit, err
 		case found && body != a.Idempotency.Body:
 			return Created{}, nil, ErrKeyReused
 		case found:
-			first, err := o.store.Read(c.JobID, sequence, nil)
-			return Created{Checkpoint: first, Replayed: true}, nil, err
+			return o.replay(c, sequence)
 		}
 	}
 
@@ -139,6 +145,7 @@ func (o *Origin) apply(job *store.Job, c *Creation) (Created, *store.Commit, err
 	a.Doc = c.Request.Encode(checkpoint.Assigned{
 		ID: a.ID, RunID: a.Run.ID, JobID: c.JobID, Sequence: record.Count, CreatedAt: now,
 		Expert: digests.expert, DelegateToExpert: digests.delegateTo, DelegatedByExpert: digests.delegatedBy,
+		Envelope: c.Envelope,
 	})
 	a.Summary = checkpoint.Summary{
 		Status: string(c.Request.Status), ActionType: a.Doc.ActionType, ExpertKey: c.Request.Expert.Key,
@@ -152,5 +159,19 @@ func (o *Origin) apply(job *store.Job, c *Creation) (Created, *store.Commit, err
 		return Created{}, nil, fmt.Errorf("cannot store checkpoint %d of job %s: %w", record.Count, c.JobID, err)
 	}
 	digests.keep()
-	return Created{Checkpoint: store.Checkpoint{ID: a.ID, Sequence: record.Count, JSON: a.Doc.JSON}}, commit, nil
+	return Created{
+		Checkpoint: store.Checkpoint{ID: a.ID, Sequence: record.Count, JSON: a.Doc.JSON},
+		Enveloped:  a.Doc.Enveloped, Status: record.Status,
+	}, commit, nil
+}
+
+// replay answers with the checkpoint that the idempotency key has created.
+func (o *Origin) replay(c *Creation, sequence uint64) (Created, *store.Commit, error) {
+	first, err := o.store.Read(c.JobID, sequence, []byte(c.Envelope.Before))
+	if err != nil {
+		return Created{}, nil, err
+	}
+	whole := append(first.JSON, c.Envelope.After...)
+	first.JSON = whole[len(c.Envelope.Before) : len(whole)-len(c.Envelope.After)]
+	return Created{Checkpoint: first, Enveloped: whole, Replayed: true}, nil, nil
 }

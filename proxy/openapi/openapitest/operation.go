@@ -8,10 +8,17 @@ import (
 // operation is a method at a path of the document.
 type operation struct {
 	node
-	id         string
-	parameters []parameter
-	pathValues map[string]string // decoded, by parameter name
-	bearer     bool              // needs a key
+	id          string
+	parameters  []parameter
+	pathValues  map[string]string // decoded, by parameter name
+	credentials []credential      // one of them is needed, if there are any
+}
+
+// credential is a security scheme that an operation takes: a bearer key, or
+// the query parameter of that name.
+type credential struct {
+	bearer bool
+	query  string
 }
 
 // parameter is a documented parameter of an operation. The pointer is that of
@@ -81,13 +88,32 @@ func (d *document) findOperation(method, template string) (operation, bool) {
 	if !ok {
 		return operation{}, false
 	}
-	op := operation{node: n, bearer: true}
+	op := operation{node: n}
 	op.id, _ = n.object["operationId"].(string)
-	if security, ok := n.object["security"].([]any); ok && len(security) == 0 {
-		op.bearer = false
+	security, ok := n.object["security"].([]any)
+	if !ok {
+		security, _ = d.root["security"].([]any)
 	}
+	op.credentials = d.credentialsOf(security)
 	op.parameters = append(d.parametersOf(item), d.parametersOf(n)...)
 	return op, true
+}
+
+// credentialsOf reads a list of alternative security requirements, each of one
+// scheme.
+func (d *document) credentialsOf(security []any) []credential {
+	var found []credential
+	for _, alternative := range security {
+		for _, name := range sortedKeys(alternative.(map[string]any)) {
+			scheme, _ := d.at(pointer("/components/securitySchemes", name))
+			c := credential{bearer: scheme.object["scheme"] == "bearer"}
+			if scheme.object["in"] == "query" {
+				c.query, _ = scheme.object["name"].(string)
+			}
+			found = append(found, c)
+		}
+	}
+	return found
 }
 
 // parametersOf reads the list of parameters of a path item or an operation.
@@ -105,6 +131,10 @@ func (d *document) parametersOf(n node) []parameter {
 		p.in, _ = at.object["in"].(string)
 		p.required, _ = at.object["required"].(bool)
 		p.numeric = d.isNumeric(at)
+		if schema, _ := d.child(at, "schema"); schema.object["type"] == "array" {
+			// The parameter is given once for each element.
+			p.schemaPointer = pointer(schema.pointer, "items")
+		}
 		found = append(found, p)
 	}
 	return found

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -15,8 +16,8 @@ import (
 // requestFaults lists what is wrong with a request that the server accepted.
 func (d *document) requestFaults(op operation, x exchange) []error {
 	var faults []error
-	if op.bearer && !strings.HasPrefix(x.req.Header.Get("Authorization"), "Bearer ") {
-		faults = append(faults, errors.New("accepted without a bearer key"))
+	if len(op.credentials) > 0 && !slices.ContainsFunc(op.credentials, func(c credential) bool { return c.isIn(x.req) }) {
+		faults = append(faults, errors.New("accepted without a bearer key or what may stand in for it"))
 	}
 	for _, p := range op.parameters {
 		values := p.valuesIn(op, x.req)
@@ -40,6 +41,12 @@ func (d *document) requestFaults(op operation, x exchange) []error {
 		}
 	}
 	return faults
+}
+
+// isIn tells whether a request has the credential.
+func (c credential) isIn(req *http.Request) bool {
+	return c.bearer && strings.HasPrefix(req.Header.Get("Authorization"), "Bearer ") ||
+		c.query != "" && req.URL.Query().Get(c.query) != ""
 }
 
 // valuesIn returns the texts that a request gives for a parameter.

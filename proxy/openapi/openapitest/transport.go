@@ -16,7 +16,8 @@ import (
 //
 // The bytes of a request go out as they would without it. A response body is
 // read whole before RoundTrip returns, except for that of an event stream,
-// which is passed on as it is.
+// whose events are checked as they pass; the reader gets their faults as an
+// error if there is no test.
 func (v *Validator) Transport(next http.RoundTripper) http.RoundTripper {
 	return &transport{validator: v, next: next}
 }
@@ -37,7 +38,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x := exchange{req: req, reqBody: sent(), resp: resp}
-	if !isEventStream(resp) {
+	if isEventStream(resp) {
+		resp.Body = t.checkEvents(x)
+	} else {
 		var readErr error
 		x.respBody, readErr = io.ReadAll(resp.Body)
 		x.complete = readErr == nil

@@ -173,6 +173,45 @@ func TestTransportDoesNotWaitForAStream(t *testing.T) {
 	}
 }
 
+// The events of a stream are held against their schemas while they pass.
+func TestTransportChecksEvents(t *testing.T) {
+	checkpoint := string(example(t, pointer("/components/responses/CheckpointCreated/content", "application/json", "example", "data", "checkpoint")))
+	complete := `{"status":"completed","expertJobId":"test12345678901234567890"}`
+	for _, c := range []struct {
+		name, body string
+		faults     int
+	}{
+		{"good", ":\n\nid: a\nevent: message\ndata: " + checkpoint + "\n\n:\n\nid: b\nevent: complete\ndata: " + complete + "\n\n", 0},
+		{"a good end by the server", "retry: 1500\n\nevent: error\ndata: {\"type\":\"revoked\",\"expertJobId\":\"test12345678901234567890\"}\n\n", 0},
+		{"a message without an id", "event: message\ndata: " + checkpoint + "\n\n", 1},
+		{"an error with an id", "id: a\nevent: error\ndata: {\"type\":\"revoked\",\"expertJobId\":\"test12345678901234567890\"}\n\n", 1},
+		{"a checkpoint that lacks something", "id: a\nevent: message\ndata: " + strings.Replace(checkpoint, `"sequence":3,`, "", 1) + "\n\n", 1},
+		{"an unknown status", "id: a\nevent: complete\ndata: " + strings.Replace(complete, "completed", "done", 1) + "\n\n", 1},
+		{"an unknown event", "id: a\nevent: hello\ndata: {}\n\n", 1},
+		{"an unknown field", "id: a\nname: message\ndata: " + checkpoint + "\n\n", 1},
+		{"data on two lines", "id: a\nevent: complete\ndata: {\ndata: }\n\n", 1},
+		{"carriage returns", "id: a\r\nevent: complete\r\ndata: " + complete + "\r\n\n", 1},
+		{"data that are no JSON", "id: a\nevent: complete\ndata: {\n\n", 1},
+		{"an end within an event", ":\n\nid: a\nevent: complete\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			watched := &spy{TB: t}
+			client, url := serve(t, New(t).With(watched), func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+				w.Header().Set("Cache-Control", "no-cache, no-transform")
+				w.Header().Set("X-Accel-Buffering", "no")
+				w.Write([]byte(c.body))
+			})
+			if _, got, err := send(t, client, http.MethodGet, url+jobPath+"stream", nil); err != nil || got != c.body {
+				t.Errorf("the client got %.80q, %v", got, err)
+			}
+			if len(watched.failures) != c.faults {
+				t.Errorf("%d faults, want %d", len(watched.failures), c.faults)
+			}
+		})
+	}
+}
+
 // A body that breaks off is the client's to notice; what came of it is no JSON
 // and that is not the fault.
 func TestTransportPassesABrokenBodyOn(t *testing.T) {

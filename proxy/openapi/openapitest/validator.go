@@ -61,7 +61,7 @@ func (v *Validator) With(t testing.TB) *Validator {
 //
 // At a path or with a method that the description does not have, only the
 // error responses that it sets aside for that are right. The body of an event
-// stream is not looked at, and respBody may be nil there.
+// stream is not looked at, and respBody may be nil there; Transport checks it.
 func (v *Validator) Check(t testing.TB, req *http.Request, reqBody []byte, resp *http.Response, respBody []byte) {
 	t.Helper()
 	for _, fault := range v.faults(exchange{req, reqBody, resp, respBody, true}) {

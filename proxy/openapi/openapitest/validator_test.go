@@ -53,17 +53,27 @@ func TestGoodExchangesHaveNoFaults(t *testing.T) {
 			x.resp, x.respBody = response(200, "application/yaml"), []byte("openapi: 3.1.0\n")
 			return x
 		},
-		"stream not implemented": func() exchange {
-			x := refused(goodRead(t), 501, `{"code":501,"error":"Not Implemented","reason":"not yet"}`)
-			setTarget(&x, jobPath+"stream")
-			return x
-		},
 		"stream": func() exchange {
 			x := goodRead(t)
 			setTarget(&x, jobPath+"stream?last_event_id=a8k2m4n6p8q0r2s4t6u8w0y2")
 			x.resp = response(200, "text/event-stream; charset=utf-8",
 				"Cache-Control", "no-cache, no-transform", "X-Accel-Buffering", "no")
 			x.respBody = nil
+			return x
+		},
+		"stream by a ticket": func() exchange {
+			x := goodRead(t)
+			setTarget(&x, jobPath+"stream?ticket=abc")
+			x.req.Header.Del("Authorization")
+			x.resp = response(200, "text/event-stream; charset=utf-8",
+				"Cache-Control", "no-cache, no-transform", "X-Accel-Buffering", "no")
+			x.respBody = nil
+			return x
+		},
+		"stream of two jobs that have ended": func() exchange {
+			x := goodRead(t)
+			setTarget(&x, "/api/milepost/v1/stream?job=test12345678901234567890&job=test12345678901234567891&last_event_id=abc")
+			x.resp, x.respBody = response(204, "", "Cache-Control", "no-store"), nil
 			return x
 		},
 		"unknown route": func() exchange {
@@ -127,6 +137,16 @@ func TestPlantedFaultsAreReported(t *testing.T) {
 			x.req.Header.Set("Content-Type", "text/plain")
 		}, `content type "text/plain"`},
 		{"no key", goodRead, func(t *testing.T, x *exchange) { x.req.Header.Del("Authorization") }, "without a bearer key"},
+		{"a ticket where a key is needed", goodList, func(t *testing.T, x *exchange) {
+			setTarget(x, jobPath+"?ticket=abc")
+			x.req.Header.Del("Authorization")
+		}, "without a bearer key"},
+		{"stream of no job", goodRead, func(t *testing.T, x *exchange) {
+			setTarget(x, "/api/milepost/v1/stream")
+		}, `without the query parameter "job"`},
+		{"stream of a job and a half", goodRead, func(t *testing.T, x *exchange) {
+			setTarget(x, "/api/milepost/v1/stream?job=test12345678901234567890&job=test1234567890")
+		}, `job="test1234567890"`},
 		{"job id too short", goodList, func(t *testing.T, x *exchange) {
 			setTarget(x, "/api/studio/v1/expert_jobs/short/checkpoints/")
 		}, `expertJobId="short"`},

@@ -1,0 +1,61 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"milepost/internal/checkpoint"
+)
+
+// A filter selects the same whether the server reads checkpoints with their
+// messages for it or without.
+func TestFilterOnStoredCheckpoints(t *testing.T) {
+	a := start(t, nil)
+	var messages []any
+	for i := range 12 {
+		messages = append(messages, map[string]any{
+			"id": fmt.Sprint("m", i), "type": "userMessage",
+			"contents": []any{map[string]any{"id": "c", "type": "textPart", "text": strings.Repeat(fmt.Sprint(i, " "), 100)}},
+		})
+		a.post(jobID, body(func(c, s map[string]any) {
+			c["stepNumber"], c["messages"] = i+1, messages
+			s["newMessages"] = messages[i:]
+			c["metadata"] = map[string]any{"tags": []any{"all", fmt.Sprint("n", i)}, "messages": []any{i}}
+			if i%3 == 0 {
+				c["status"] = "init"
+			}
+		}))
+	}
+	r := a.do("GET", collection(jobID)+"?take=100", keyA, nil)
+	var all struct {
+		Data struct{ Checkpoints []json.RawMessage }
+	}
+	if err := json.Unmarshal(r.body, &all); err != nil || len(all.Data.Checkpoints) != 12 {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	for _, expression := range []string{
+		`.status == "init"`, `.status != "init"`, `.stepNumber >= 5`, `.usage.inputTokens > 0`, `.expert.key != ""`,
+		`.metadata.tags[] == "n7"`, `.metadata.messages[] < 3`, `.action.type == "error"`, `.nothing != 1`, `.nothing == 1`,
+		`.messages[].id == "m9"`, `.messages != 0`, `.newMessages[].id == "m3"`, `.newMessages[].contents[].text != ""`,
+		`.inputMessages[].id == "m3"`, `.inputMessages != 1`,
+	} {
+		f, err := checkpoint.ParseFilter(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, c := range all.Data.Checkpoints {
+			if f.Match(c, checkpoint.Summary{}) {
+				want = append(want, string(c))
+			}
+		}
+		r := a.do("GET", collection(jobID)+"?take=100&filter="+url.QueryEscape(expression), keyA, nil)
+		wantBody := fmt.Sprintf(`{"data":{"checkpoints":[%s]},"meta":{"total":%d,"take":100,"skip":0}}`, strings.Join(want, ","), len(want))
+		if string(r.body) != wantBody {
+			t.Errorf("%s: %d with %d bytes, want the %d that match the whole checkpoints", expression, r.StatusCode, len(r.body), len(want))
+		}
+	}
+}
