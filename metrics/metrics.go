@@ -44,6 +44,8 @@ type Metrics struct {
 	UncleanShutdowns prometheus.Counter
 	// Stream are the series of the fan-out.
 	Stream *Stream
+	// Upstream are the series of the side that faces the upstream.
+	Upstream *Upstream
 	// JobsDeleted counts deleted jobs by reason (retention, request).
 	JobsDeleted *prometheus.CounterVec
 }
@@ -96,6 +98,7 @@ func New() *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.Stream = NewStream(r, m.LimitRejections)
+	m.Upstream = NewUpstream(r)
 	return m
 }
 

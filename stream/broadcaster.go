@@ -2,6 +2,8 @@ package stream
 
 import (
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -132,12 +134,44 @@ func (b *broadcaster) publish(c *Checkpoint) {
 		b.mu.Unlock()
 		return
 	}
+	if v != nil && len(b.pending) >= maxFrames {
+		// The one that all of them wait for does not come.
+		if b.hub.opts.Source != nil {
+			b.mu.Unlock() // it is fetched, and they are published again behind it
+			return
+		}
+		b.jump()
+	}
 	b.pending[f.sequence] = f
 	grown := v != nil && b.extend()
 	b.mu.Unlock()
 	if grown {
 		b.notify()
 	}
+}
+
+// complete marks the end of the job at the tail and reports whether that is
+// news.
+func (b *broadcaster) complete(status string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := b.view.Load()
+	if v == nil || v.tail == 0 || v.ended == status {
+		return false
+	}
+	next := *v
+	next.ended = status
+	b.view.Store(&next)
+	return true
+}
+
+// jump moves the tail to the last pending frame: since readers may see that, they
+// may see all before it, and find them in history. mu is held.
+func (b *broadcaster) jump() {
+	last := slices.Max(slices.Collect(maps.Keys(b.pending)))
+	f := b.pending[last]
+	b.view.Store(&view{tail: last, id: f.id, ended: f.ended, frames: []*frame{f}, bytes: f.cost()})
+	clear(b.pending)
 }
 
 // extend moves the tail over the pending frames that follow it, and reports
@@ -156,9 +190,12 @@ func (b *broadcaster) extend() bool {
 		next.tail, next.id, next.ended = f.sequence, f.id, f.ended
 	}
 	drop, share := 0, b.hub.share()
-	for len(next.frames)-drop > 1 && (next.bytes > share || len(next.frames)-drop > maxFrames) {
-		next.bytes -= next.frames[drop].cost()
-		drop++
+	if next.bytes > share || len(next.frames) > maxFrames {
+		// A quarter at once: what follows copies the list.
+		for len(next.frames)-drop > 1 && (next.bytes > share/4*3 || len(next.frames)-drop > maxFrames/4*3) {
+			next.bytes -= next.frames[drop].cost()
+			drop++
+		}
 	}
 	if drop > 0 {
 		// Into memory of its own, so that what is dropped is free once the

@@ -295,7 +295,7 @@ func (f *fixture) attach(o Subscription, server net.Conn) {
 
 // from is a subscription after a sequence of the test's job.
 func from(n uint64, completed bool) Subscription {
-	return Subscription{Jobs: []Position{{testOrganization, testJob, n, completed}}}
+	return Subscription{Jobs: []Position{{Organization: testOrganization, Job: testJob, After: n, Completed: completed}}}
 }
 
 // event is one server-sent event.

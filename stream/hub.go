@@ -69,6 +69,14 @@ type History interface {
 	Read(job string, from uint64, visit func(Checkpoint) bool) error
 }
 
+// Source is told of each subscriber which job it wants and leaves, where
+// checkpoints must be fetched first. The calls for one job may come in any order:
+// it has subscribers while it was wanted more often than left.
+type Source interface {
+	Want(organization, job string)
+	Leave(organization, job string)
+}
+
 // Limits bound the subscribers; 0 is no bound.
 type Limits struct {
 	Subscribers int // in all
@@ -81,6 +89,8 @@ type Options struct {
 	History History
 	Metrics *metrics.Stream
 	Logger  *slog.Logger
+	// Source, if set, is told which jobs are wanted.
+	Source Source
 
 	// Heartbeat is how long a stream may be quiet before a comment is sent.
 	Heartbeat time.Duration
@@ -229,6 +239,36 @@ func (h *Hub) Publish(organization, job string, c Checkpoint) {
 	}
 }
 
+// Complete says that a job has ended with the last checkpoint that was
+// published, where that cannot be told from the checkpoint itself.
+func (h *Hub) Complete(organization, job, status string) {
+	h.mu.RLock()
+	b := h.broadcasters[jobKey{organization, job}]
+	h.mu.RUnlock()
+	if b != nil && b.complete(status) {
+		b.notify()
+	}
+}
+
+// End ends the streams of the jobs and owners that match.
+func (h *Hub) End(match func(o Owner, organization, job string) bool, why Reason, message string) {
+	h.each(func(s *Subscriber) {
+		for i := range s.legs {
+			if key := s.legs[i].b.key; match(s.owner.key, key.organization, key.job) {
+				s.endOf(i, why, message)
+				return
+			}
+		}
+	})
+}
+
+// Subscribers returns the number of those that were admitted and have not left.
+func (h *Hub) Subscribers() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.subscribers
+}
+
 // Watched reports whether a job has subscribers.
 func (h *Hub) Watched(organization, job string) bool {
 	h.mu.RLock()
@@ -240,10 +280,18 @@ func (h *Hub) Watched(organization, job string) bool {
 // connection or canceled.
 func (h *Hub) Admit(o Subscription) (*Subscriber, error) {
 	s := &Subscriber{
-		hub: h, composite: o.Composite, plain: o.Plain, onClose: o.OnClose,
+		hub: h, composite: o.Composite, plain: o.Plain, onClose: o.OnClose, onLeave: o.OnLeave,
+	}
+	if allSure(o.Jobs) {
+		return nil, ErrCompleted
 	}
 	if err := h.enter(s, o.Owner, o.Jobs); err != nil {
 		return nil, err
+	}
+	if h.opts.Source != nil {
+		for _, p := range o.Jobs {
+			h.opts.Source.Want(p.Organization, p.Job)
+		}
 	}
 	for i := range s.legs {
 		err := s.legs[i].b.open()
@@ -261,6 +309,17 @@ func (h *Hub) Admit(o Subscription) (*Subscriber, error) {
 	}
 	s.special = s.opening(o.Head)
 	return s, nil
+}
+
+// allSure reports whether it is known before any look at the logs that nothing
+// comes.
+func allSure(jobs []Position) bool {
+	for _, p := range jobs {
+		if !p.Sure || !p.Completed {
+			return false
+		}
+	}
+	return true
 }
 
 // enter counts a subscriber and joins its jobs.
@@ -296,7 +355,7 @@ func (h *Hub) enter(s *Subscriber, owner Owner, jobs []Position) error {
 			h.jobs.Add(1)
 		}
 		b.subscribers++
-		s.legs = append(s.legs, leg{b: b, next: p.After + 1, done: p.Completed})
+		s.legs = append(s.legs, leg{b: b, next: p.After + 1, done: p.Completed, sure: p.Sure})
 	}
 	h.subscribers++
 	if s.owner = h.owners[owner]; s.owner == nil {
@@ -311,6 +370,16 @@ func (h *Hub) enter(s *Subscriber, owner Owner, jobs []Position) error {
 
 // leave undoes enter.
 func (h *Hub) leave(s *Subscriber) {
+	h.exit(s)
+	if h.opts.Source != nil {
+		for i := range s.legs {
+			key := s.legs[i].b.key
+			h.opts.Source.Leave(key.organization, key.job)
+		}
+	}
+}
+
+func (h *Hub) exit(s *Subscriber) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range s.legs {

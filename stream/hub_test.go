@@ -231,3 +231,16 @@ func TestComposite(t *testing.T) {
 		}
 	})
 }
+
+func TestAPublicationThatNeverComesHoldsNobodyUpForEver(t *testing.T) {
+	onEngines(t, Options{}, func(t *testing.T, f *fixture) {
+		f.publish(testJob, 1, "")
+		r := f.subscribe(Subscription{})
+		r.expect(t, f.log, testJob, 1, 1)
+		f.log.put(testJob, 1, "") // stored, and its publisher is lost
+		for range maxFrames + 10 {
+			f.publish(testJob, 1, "")
+		}
+		r.expect(t, f.log, testJob, 2, maxFrames+12)
+	})
+}

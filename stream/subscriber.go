@@ -53,6 +53,9 @@ type Position struct {
 	// After is the sequence of the last checkpoint that the subscriber has, 0 for
 	// none.
 	After uint64
+	// Sure says that After and Completed are known to be right even where the
+	// local copy does not reach them yet.
+	Sure bool
 	// Completed says that it also has the job's end, if the job still ends there.
 	Completed bool
 }
@@ -69,8 +72,11 @@ type Subscription struct {
 	Head []byte
 	// Plain sends the body without chunks, for HTTP/1.0.
 	Plain bool
-	// OnClose, if set, is called once when the connection is gone.
+	// OnClose, if set, is called once when an attached connection is gone.
 	OnClose func()
+	// OnLeave, if set, is called once when the subscriber has left, attached or
+	// canceled.
+	OnLeave func()
 }
 
 // Subscriber is one admitted connection. Its fields belong to its engine.
@@ -79,6 +85,7 @@ type Subscriber struct {
 	owner   *ownership
 	engine  engine
 	onClose func()
+	onLeave func()
 
 	legs []leg
 	one  [1]leg // the memory of legs in the usual case
@@ -124,12 +131,16 @@ type leg struct {
 	b       *broadcaster
 	next    uint64 // sequence of the next frame
 	done    bool   // the subscriber has the job's end, after next-1
+	sure    bool   // of next and done
 	loading bool   // a block of history is on its way
 	slot    int    // in the event loop's list of the job
 }
 
 // place holds the position that a client claims against the job's log.
 func (l *leg) place() error {
+	if l.sure {
+		return nil
+	}
 	v := l.b.view.Load()
 	if l.next > v.tail+1 {
 		// A reader of the local copy can be ahead of what was published.
@@ -187,6 +198,9 @@ func (s *Subscriber) leave(why Reason) {
 	s.hub.leave(s)
 	if why != 0 {
 		s.hub.metrics.Closed(why.String())
+	}
+	if f := s.onLeave; f != nil {
+		f()
 	}
 }
 

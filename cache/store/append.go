@@ -19,12 +19,15 @@ type Append struct {
 	Summary checkpoint.Summary
 
 	// Record is the job's record after it. Count must be one more than before;
-	// Parts and Bytes are filled in.
+	// Parts, Bytes, Coordinator and the totals are filled in.
 	Record JobRecord
-	// Line is the line of runs that the checkpoint belongs to, and Run the
-	// line's run after it. The coordinator's run goes into the record instead.
-	Line checkpoint.Line
-	Run  checkpoint.Run
+	// Line is the line of runs that the checkpoint belongs to, Previous the line's
+	// run before it, and Run the one after it.
+	Line     checkpoint.Line
+	Previous RunRecord
+	Run      checkpoint.Run
+	// Usage is that of the step alone.
+	Usage checkpoint.Usage
 
 	// Idempotency, if set, is remembered as long as the job.
 	Idempotency *Idempotency
@@ -65,6 +68,9 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
+	if j.exists && j.record.Copied {
+		return nil, ErrCopiedJob
+	}
 	if a.Record.Count != j.record.Count+1 {
 		return nil, fmt.Errorf("append of sequence %d to a job of %d checkpoints", a.Record.Count, j.record.Count)
 	}
@@ -85,6 +91,14 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 		}
 	}
 
+	var parent uint64
+	if a.Line.CheckpointID != "" && a.begins() {
+		if parent, err = j.runOf(a.Line.CheckpointID); err != nil {
+			return nil, err
+		}
+	}
+	run := a.next(sequence, parent)
+
 	batch := s.db.NewBatchWithSize(len(p.parts) + len(p.record.literal) + 1024)
 	stored := 0
 	set := func(key []byte, value writer) {
@@ -102,13 +116,17 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 	set(appendNumberKey(w.key[:0], j.id, kindCheckpoint, sequence), p.record.encode(w.value))
 	v := startWriter(w.value)
 	v.uint(sequence)
+	v.uint(run.First)
 	set(append(appendDataKey(w.key[:0], j.id, kindID), a.ID...), v)
 	if a.Line != (checkpoint.Line{}) {
 		v = startWriter(w.value)
-		v.string(a.Run.ID)
-		v.bool(a.Run.Ended)
-		v.uint(at)
+		v.run(&run, at)
 		set(runKey(j.id, a.Line), v)
+	}
+	if a.Previous.First > 0 && a.begins() {
+		v = startWriter(w.value)
+		v.run(&a.Previous, 0)
+		set(appendNumberKey(w.key[:0], j.id, kindPastRun, a.Previous.First), v)
 	}
 	if i := a.Idempotency; i != nil {
 		v = startWriter(w.value)
@@ -129,9 +147,16 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 	record.Parts = j.record.Parts + uint64(p.fresh)
 	record.Bytes = j.record.Bytes + uint64(stored)
 	if a.Line == (checkpoint.Line{}) {
-		record.CoordinatorAt = at
+		record.CoordinatorAt, record.Coordinator = at, run
 	}
-	_ = batch.Set(appendJobKey(w.key[:0], j.id), record.encode(w.value), nil)
+	if !j.exists {
+		if key := record.listed(j.id); key != nil {
+			_ = batch.Set(key, []byte{formatVersion}, nil)
+		}
+	}
+	record.count(a)
+	w.value = record.encode(w.value)
+	_ = batch.Set(appendJobKey(w.key[:0], j.id), w.value, nil)
 
 	c := &Commit{job: j, batch: batch, sequence: sequence, start: time.Now(), generation: j.generation}
 	r := &s.registry
@@ -151,14 +176,19 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 
 // apply writes a batch to the log and the memtable. An error there leaves the
 // database unusable; Pebble says so by its logger or by a panic.
-func (s *Store) apply(batch *pebble.Batch) (err error) {
+func (s *Store) apply(batch *pebble.Batch) error {
+	return s.write(func() error { return s.db.ApplyNoSyncWait(batch, pebble.Sync) })
+}
+
+// write runs what writes to the log, and tells when the log cannot be written.
+func (s *Store) write(apply func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.fail(fmt.Errorf("pebble: write-ahead log: %v", r))
 			err = s.Err()
 		}
 	}()
-	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+	if err := apply(); err != nil {
 		return fmt.Errorf("cannot write to the store: %w", err)
 	}
 	// Fatalf came back: the batch may or may not be in the log.
@@ -185,23 +215,22 @@ func (c *Commit) Wait() error {
 	return c.batch.Close()
 }
 
-// Run returns the current run of a delegation's line, the zero Run if it has
-// none. The job's lock must be held.
-func (j *Job) Run(of checkpoint.Line) (checkpoint.Run, error) {
+// Run returns the current run of a delegation's line, the zero RunRecord if it
+// has none. The job's lock must be held.
+func (j *Job) Run(of checkpoint.Line) (RunRecord, error) {
 	run, _, err := j.run(of)
 	return run, err
 }
 
 // run is Run with the sequence of the line's last checkpoint with parts, 0 if
 // there is none.
-func (j *Job) run(of checkpoint.Line) (run checkpoint.Run, at uint64, err error) {
+func (j *Job) run(of checkpoint.Line) (run RunRecord, at uint64, err error) {
 	v, err := j.store.get(runKey(j.id, of))
 	if v == nil {
 		return run, 0, err
 	}
 	r := newReader(v)
-	run = checkpoint.Run{ID: r.string(), Ended: r.bool()}
-	at = r.uint()
+	run, at = r.run(of)
 	return run, at, r.err
 }
 

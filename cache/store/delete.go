@@ -36,6 +36,9 @@ func (s *Store) deleteIf(id string, may func(JobRecord) bool) (deleted bool, err
 	start, end := dataRange(id)
 	_ = batch.DeleteRange(start, end, nil)
 	_ = batch.Delete(jobKey(id), nil)
+	if key := j.record.listed(id); key != nil {
+		_ = batch.Delete(key, nil)
+	}
 	// Unlike an append this waits under the lock: what follows must not be
 	// numbered from 1 on before the old checkpoints are gone for good. Space
 	// is made by it, so it is not refused when there is little.

@@ -6,7 +6,7 @@ import (
 
 // JobRecord is what the store keeps of a job as a whole. It is written in the
 // same batch as each checkpoint, so the two never disagree. Its size does not
-// grow with the job.
+// grow with the job, but for the first experts that work on it.
 type JobRecord struct {
 	// Organization and Application are those of the key that posted the job's
 	// first checkpoint; the job belongs to them.
@@ -27,16 +27,27 @@ type JobRecord struct {
 	// Status is the status after the last checkpoint.
 	Status checkpoint.JobStatus
 	// Coordinator is the current run of the coordinator.
-	Coordinator checkpoint.Run
+	Coordinator RunRecord
 	// CoordinatorAt is the sequence of the coordinator's last checkpoint with
 	// parts, which its next is compared with; 0 if it has none.
 	CoordinatorAt uint64
 	// Tokens adds up the usage of the steps, by kind.
 	Tokens checkpoint.Usage
+	// Steps counts the checkpoints that are not the init of a run, and Experts
+	// adds up what the first 16 experts of the job used, in the order in which
+	// they came. What the experts lack of Count is that of others, or older than
+	// the store's format 2.
+	Steps   uint64
+	Experts []ExpertTotals
 
 	// FirstAt, LastAt and EndedAt are milliseconds since the epoch; EndedAt is
 	// 0 while the job has not ended.
 	FirstAt, LastAt, EndedAt int64
+
+	// Copied says that the job is a copy of an upstream's, see CopyRecord. A copy
+	// has no Organization, Application, Runs, Coordinator, Tokens, Steps and Experts.
+	Copied bool
+	Copy   CopyRecord
 }
 
 // encode writes the record into the memory of dst.
@@ -60,6 +71,20 @@ func (j *JobRecord) encode(dst writer) writer {
 	w.int(j.FirstAt)
 	w.int(j.LastAt)
 	w.int(j.EndedAt)
+	w.bool(j.Copied)
+	if j.Copied {
+		w.string(j.Copy.LastID)
+		w.uint(j.Copy.Highest)
+		w.uint(j.Copy.Loose)
+		return w
+	}
+	w.details(&j.Coordinator)
+	w.uint(j.Steps)
+	w.uint(uint64(len(j.Experts)))
+	for i := range j.Experts {
+		w.string(j.Experts[i].Key)
+		w.totals(&j.Experts[i].Totals)
+	}
 	return w
 }
 
@@ -73,7 +98,7 @@ func decodeJobRecord(b []byte) (JobRecord, error) {
 		Runs:         r.uint(),
 		Bytes:        r.uint(),
 		Status:       checkpoint.JobStatus(r.string()),
-		Coordinator:  checkpoint.Run{ID: r.string(), Ended: r.bool()},
+		Coordinator:  RunRecord{Run: checkpoint.Run{ID: r.string(), Ended: r.bool()}},
 
 		CoordinatorAt: r.uint(),
 		Tokens: checkpoint.Usage{
@@ -83,6 +108,21 @@ func decodeJobRecord(b []byte) (JobRecord, error) {
 		FirstAt: r.int(),
 		LastAt:  r.int(),
 		EndedAt: r.int(),
+	}
+	if len(r.b) == 0 {
+		return j, r.err // of format 1
+	}
+	if j.Copied = r.bool(); j.Copied {
+		j.Copy = CopyRecord{LastID: r.string(), Highest: r.uint(), Loose: r.uint()}
+		return j, r.err
+	}
+	r.details(&j.Coordinator, checkpoint.Line{})
+	j.Steps = r.uint()
+	if n := r.length(maxExperts); n > 0 {
+		j.Experts = make([]ExpertTotals, n)
+		for i := range j.Experts {
+			j.Experts[i] = ExpertTotals{Key: r.string(), Totals: r.totals()}
+		}
 	}
 	return j, r.err
 }

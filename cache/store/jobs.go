@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -16,7 +17,7 @@ type registry struct {
 	idle int // jobs without a holder
 }
 
-// maxIdleJobs bounds the jobs that nobody holds: about half a kilobyte each.
+// maxIdleJobs bounds the jobs that nobody holds: about a kilobyte each.
 const maxIdleJobs = 4096
 
 // Job is the write side of one job. Whoever appends holds it (Store.Hold …
@@ -101,6 +102,9 @@ func (j *Job) Lock() error {
 	}
 	j.record, j.exists, j.loaded = record, err == nil, true
 	j.durable.Store(record.Count)
+	if record.Copied {
+		j.durable.Store(math.MaxUint64)
+	}
 	j.known.Store(true)
 	return nil
 }
@@ -183,13 +187,13 @@ func (s *Store) visible(id string, count uint64) uint64 {
 }
 
 // Job returns the record of a job. Its Count is of what is on disk; the other
-// totals may run ahead of it by the commits on their way.
+// totals may run ahead of it by the commits on their way. Of a copy it may be 0.
 func (s *Store) Job(id string) (JobRecord, error) {
 	record, err := s.jobRecord(id)
 	if err != nil {
 		return JobRecord{}, err
 	}
-	if record.Count = s.visible(id, record.Count); record.Count == 0 {
+	if record.Count = s.visible(id, record.Count); record.Count == 0 && !record.Copied {
 		return JobRecord{}, ErrNotFound
 	}
 	return record, nil

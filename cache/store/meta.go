@@ -9,24 +9,38 @@ import (
 )
 
 // storeFormat is the version of the key grammar as a whole. It changes only
-// when an older program could not work beside a newer one's keys.
-const storeFormat = 1
+// when an older program could not work beside a newer one's keys. An older
+// store is brought up to it when it is opened:
+//
+//	2  the jobs of an organization are listed
+const storeFormat = 2
 
-// checkFormat refuses a store of a newer grammar and marks a new one.
+// checkFormat refuses a store of a newer grammar, marks a new one, and brings one
+// of an older grammar up to date.
 func (s *Store) checkFormat() error {
 	v, err := s.Meta("format")
 	switch {
 	case err != nil:
 		return err
 	case v == nil:
-		return s.SetMeta("format", binary.BigEndian.AppendUint32(nil, storeFormat))
+		return s.markFormat()
 	case len(v) != 4:
 		return fmt.Errorf("format mark of %d bytes: %w", len(v), ErrCorrupt)
 	}
-	if got := binary.BigEndian.Uint32(v); got > storeFormat {
+	switch got := binary.BigEndian.Uint32(v); {
+	case got > storeFormat:
 		return fmt.Errorf("store format %d, this program knows up to %d: %w", got, storeFormat, ErrNewerFormat)
+	case got < storeFormat:
+		if err := s.listJobs(); err != nil {
+			return err
+		}
+		return s.markFormat()
 	}
 	return nil
+}
+
+func (s *Store) markFormat() error {
+	return s.SetMeta("format", binary.BigEndian.AppendUint32(nil, storeFormat))
 }
 
 // Meta returns a store-wide value by name, nil if there is none.

@@ -67,22 +67,32 @@ func (s *Store) Outline(job string, sequence uint64, dst []byte) ([]byte, error)
 
 // read is Read that tells placed, if set, where each part stands in the JSON.
 func (s *Store) read(job string, sequence uint64, dst []byte, placed func(start, end int, ordinal uint64)) (Checkpoint, error) {
-	v, closer, err := s.db.Get(numberKey(job, kindCheckpoint, sequence))
+	c, err := s.readKey(job, numberKey(job, kindCheckpoint, sequence), dst, placed)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint %d of job %s: %w", sequence, job, err)
+	}
+	c.Sequence = sequence
+	return c, nil
+}
+
+// readKey is read of the checkpoint record under a key.
+func (s *Store) readKey(job string, key, dst []byte, placed func(start, end int, ordinal uint64)) (Checkpoint, error) {
+	v, closer, err := s.db.Get(key)
 	if err != nil {
 		return Checkpoint{}, notFound(err)
 	}
 	defer closer.Close()
 	record, rest, err := decodeCheckpointRecord(v)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checkpoint %d of job %s: %w", sequence, job, err)
+		return Checkpoint{}, err
 	}
 	src := partSource{s: s, job: job, placed: placed}
 	defer src.close()
 	out, err := src.rebuild(&record, rest, dst)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checkpoint %d of job %s: %w", sequence, job, err)
+		return Checkpoint{}, err
 	}
-	return Checkpoint{ID: record.id, Sequence: sequence, JSON: out}, nil
+	return Checkpoint{ID: record.id, JSON: out}, nil
 }
 
 // Entry is what a scan tells of a checkpoint without reading its JSON.

@@ -15,7 +15,7 @@ type Tail struct {
 	Sequence     uint64
 	ID           string // of the last checkpoint
 	// Status is the job's after that checkpoint; empty while later ones are on
-	// their way to disk.
+	// their way to disk, or are there behind a hole of a copy.
 	Status checkpoint.JobStatus
 }
 
@@ -29,7 +29,7 @@ func (s *Store) Tail(job string) (Tail, error) {
 	if t.Sequence == 0 {
 		return Tail{}, ErrNotFound
 	}
-	if t.Sequence == record.Count {
+	if t.Sequence == record.Count && !record.hasHole() {
 		t.Status = record.Status
 	}
 	err = s.Scan(job, t.Sequence, t.Sequence, func(e Entry) (bool, error) {

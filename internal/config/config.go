@@ -35,6 +35,9 @@ type Config struct {
 	// What the server knows of the experts that checkpoints name.
 	Experts Experts `toml:"experts"`
 
+	// What tokens cost. Without a price no cost is shown.
+	Prices Prices `toml:"prices"`
+
 	// Running as a sidecar in front of another checkpoints API.
 	Upstream Upstream `toml:"upstream"`
 
@@ -210,6 +213,7 @@ type Stream struct {
 	// What a stream of a job without any checkpoint does: "reject" answers 404;
 	// "wait" holds it open until the first one comes, for a dashboard that is
 	// opened before its runtime starts. A mistyped id should not wait for ever.
+	// In front of an upstream it cannot be "wait".
 	UnknownJob string `toml:"unknown_job" enum:"reject|wait"`
 
 	// Streams open at once; beyond it 503. A stream takes less than 1 KB, so the
@@ -253,10 +257,23 @@ type Experts struct {
 	Catalog string `toml:"catalog"`
 }
 
+// Prices is the section [prices].
+type Prices struct {
+	// The currency of all prices, as a code of three letters. It is shown beside
+	// the amounts; nothing is converted.
+	Currency string `toml:"currency" reload:"yes"`
+
+	// What the tokens of experts cost, one [[prices.experts]] each. The price of
+	// a key goes before that of the name alone, and that before "*". Tokens are
+	// priced when they are shown: a new price holds for old jobs, too.
+	Experts []Price `toml:"experts" reload:"yes"`
+}
+
 // Upstream is the section [upstream].
 type Upstream struct {
-	// Base URL of the API that this server stands in front of; "" means that
-	// checkpoints live in this server's own store. Not available in this version.
+	// Base URL of the API that this server stands in front of, such as
+	// "https://api.example.com"; "" means that checkpoints live in this server's
+	// own store. A data directory serves one or the other.
 	URL string `toml:"url"`
 
 	// "forward" passes each caller's own key on to the upstream, so that it alone
@@ -265,6 +282,66 @@ type Upstream struct {
 
 	// The sidecar's own key for the upstream, with auth "local".
 	APIKey Secret `toml:"api_key"`
+
+	// How long the upstream's yes to a credential and a job holds: what it revokes
+	// is served from the local copy for so long at most.
+	AuthTTL Duration `toml:"auth_ttl" min:"1s" max:"24h"`
+
+	// How long that yes lives on while the upstream cannot be reached, so that
+	// dashboards survive an outage. "0s" gives nothing without the upstream.
+	StaleAuth Duration `toml:"stale_auth" min:"0s" max:"168h"`
+
+	// Certificates in PEM that the upstream's may be signed by; "" takes those of
+	// the system.
+	CA string `toml:"ca"`
+
+	// Certificate, and below its private key, that the upstream asks for, in PEM.
+	Cert string `toml:"cert"`
+
+	// See cert.
+	Key string `toml:"key"`
+
+	// Time to connect to one address of the upstream.
+	ConnectTimeout Duration `toml:"connect_timeout" min:"10ms" max:"10m"`
+
+	// Time from a sent request to the head of its answer.
+	HeaderTimeout Duration `toml:"header_timeout" min:"10ms" max:"1h"`
+
+	// Time for a whole request to one of the four endpoints, retries included.
+	RequestTimeout Duration `toml:"request_timeout" min:"10ms" max:"1h"`
+
+	// Tries of a request that may be repeated, after the first.
+	Retries int `toml:"retries" min:"0" max:"10"`
+
+	// Failures in a row after which requests are refused at once, until one that
+	// is let through succeeds. 0 never does that.
+	BreakerFailures int `toml:"breaker_failures" min:"0" max:"1000"`
+
+	// Idle connections that are kept open for the next request.
+	MaxIdle int `toml:"max_idle" min:"1" max:"100000"`
+
+	// Largest event of the upstream's streams, and largest answer that is held in
+	// memory.
+	MaxEvent Size `toml:"max_event" min:"64KiB" max:"1GiB"`
+
+	// A stream of the upstream's without a byte for this long is cut and opened
+	// anew. Three heartbeats of the usual 15 s.
+	StreamIdle Duration `toml:"stream_idle" min:"100ms" max:"1h"`
+
+	// How long the upstream's stream of a job stays open after the last subscriber
+	// has left: a page that is reloaded finds it there.
+	Linger Duration `toml:"linger" min:"0s" max:"1h"`
+
+	// How long subscribers are kept while the upstream cannot be reached; then
+	// their streams end with upstream_unavailable.
+	GiveUp Duration `toml:"give_up" min:"1s" max:"24h"`
+
+	// Longest wait between two tries to reach the upstream.
+	MaxBackoff Duration `toml:"max_backoff" min:"10ms" max:"5m"`
+
+	// Networks of proxies in front, such as "10.0.0.0/8", whose X-Forwarded-* and
+	// Forwarded headers are passed on; those of others are replaced.
+	TrustedProxies []string `toml:"trusted_proxies"`
 }
 
 // Log is the section [log].
@@ -322,8 +399,15 @@ func Default() *Config {
 		Cache: Cache{Size: 256 * MiB},
 		Stream: Stream{Heartbeat: Duration(15 * time.Second), StallTimeout: Duration(30 * time.Second), UnknownJob: "reject",
 			Buffer: 64 * MiB, SendBuffer: 64 * KiB, TicketTTL: Duration(24 * time.Hour)},
-		Experts:  Experts{Mode: "open"},
-		Upstream: Upstream{Auth: "forward"},
-		Log:      Log{Level: "info", Format: "text"},
+		Experts: Experts{Mode: "open"},
+		Prices:  Prices{Currency: "USD"},
+		Upstream: Upstream{
+			Auth: "forward", AuthTTL: Duration(time.Minute), StaleAuth: Duration(10 * time.Minute),
+			ConnectTimeout: Duration(5 * time.Second), HeaderTimeout: Duration(30 * time.Second), RequestTimeout: Duration(time.Minute),
+			Retries: 2, BreakerFailures: 5, MaxIdle: 256, MaxEvent: 64 * MiB,
+			StreamIdle: Duration(45 * time.Second), Linger: Duration(10 * time.Second), GiveUp: Duration(10 * time.Minute),
+			MaxBackoff: Duration(5 * time.Second), TrustedProxies: []string{},
+		},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }

@@ -18,6 +18,15 @@ func (l *loader) contradictions() {
 		l.contradiction("must be at least server.max_body, "+c.Server.MaxBody.String()+", got "+c.Server.MaxBodyBytes.String(),
 			"server.max_body_bytes", "server.max_body")
 	}
+	if c.Upstream.URL != "" && c.Upstream.Auth == "local" && c.Upstream.APIKey.Reveal() == "" {
+		l.contradiction(`is required with auth "local"`, "upstream.api_key", "upstream.auth")
+	}
+	if c.Upstream.URL != "" && c.Stream.UnknownJob == "wait" {
+		l.contradiction("cannot be \"wait\" in front of an upstream, which alone knows what is to come", "stream.unknown_job", "upstream.url")
+	}
+	if (c.Upstream.Cert == "") != (c.Upstream.Key == "") {
+		l.contradiction("need each other", "upstream.cert", "upstream.key")
+	}
 	if c.Experts.Mode == "catalog" && c.Experts.Catalog == "" {
 		l.contradiction(`is required with mode "catalog"`, "experts.catalog", "experts.mode")
 	}

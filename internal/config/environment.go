@@ -28,7 +28,7 @@ func variables(environ []string) map[string]string {
 func (l *loader) environment() {
 	byVariable := make(map[string]field, len(fields))
 	for _, f := range fields {
-		if f.path != keysPath {
+		if !f.isTables() {
 			byVariable[f.variable] = f
 		}
 	}

@@ -46,6 +46,17 @@ const exampleKey = `# [[auth.keys]]
 # scopes = ["read", "write"]
 `
 
+const examplePrice = `# [[prices.experts]]
+# # The key of an expert, or its name for all versions, or "*" for all others.
+# expert = "@acme/writer"
+# # Per million tokens. cached_input and reasoning are of the input and output
+# # that they are counted among, and may be left out: then they cost the same.
+# input = 3.00
+# output = 15.00
+# cached_input = 0.30
+# reasoning = 15.00
+`
+
 // TestExampleFile holds config.example.toml equal to the structs: every key, its
 // default, and its comment as the reason.
 func TestExampleFile(t *testing.T) {
@@ -111,6 +122,10 @@ func exampleFile(t *testing.T) string {
 		fmt.Fprintf(b, "\n%s", comment(t, docs, f.path, mark))
 		if f.path == keysPath {
 			b.WriteString("#\n" + exampleKey)
+			continue
+		}
+		if f.path == pricesPath {
+			b.WriteString("#\n" + examplePrice)
 			continue
 		}
 		fmt.Fprintf(b, "%s = %s\n", key, literal(f.of(Default()).Interface()))

@@ -115,8 +115,8 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			rule:  "the sidecar is not there yet",
-			flags: map[string]string{"upstream": "http://localhost"},
-			want:  []string{"--upstream: upstream.url: not available in this version"},
+			flags: map[string]string{"upstream": "localhost"},
+			want:  []string{"--upstream: upstream.url: must be http://host or https://host, with a port if need be and nothing behind it, got \"localhost\""},
 		},
 		{
 			rule: "a secret_env is set and long enough",

@@ -19,7 +19,7 @@ type field struct {
 	reload   bool
 }
 
-// fields are all keys of all sections, auth.keys among them, in the order of the
+// fields are all keys of all sections, arrays of tables among them, in the order of the
 // structs. keys finds one by its path.
 var (
 	fields   = declared()

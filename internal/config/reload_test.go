@@ -51,7 +51,8 @@ func TestReloadable(t *testing.T) {
 		"server.max_body", "server.max_connections", "server.max_requests", "server.queue_timeout",
 		"server.max_body_bytes", "server.max_list_bytes", "server.min_body_rate", "server.rate_limit",
 		"server.rate_burst", "server.cors_origins", "server.scan_timeout", "stream.max_subscribers",
-		"stream.max_subscribers_per_key", "stream.max_subscribers_per_job", "log.level", "auth.keys",
+		"stream.max_subscribers_per_key", "stream.max_subscribers_per_job",
+		"prices.currency", "prices.experts", "log.level", "auth.keys",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %s\nwant %s", got, want)

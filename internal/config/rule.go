@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -12,11 +13,13 @@ import (
 // rules are those of a key's text that types, bounds and enumerations do not
 // tell. Of a list, they hold each item.
 var rules = map[string]func(string) error{
-	"server.listen":       address,
-	"server.admin_listen": optionalAddress,
-	"server.cors_origins": origin,
-	"store.dir":           notEmpty,
-	"upstream.url":        notBuilt,
+	"server.listen":            address,
+	"server.admin_listen":      optionalAddress,
+	"server.cors_origins":      origin,
+	"store.dir":                notEmpty,
+	"prices.currency":          currency,
+	"upstream.url":             upstreamURL,
+	"upstream.trusted_proxies": network,
 }
 
 func notEmpty(s string) error {
@@ -26,10 +29,23 @@ func notEmpty(s string) error {
 	return nil
 }
 
-// notBuilt refuses what the server cannot do yet, rather than ignore it.
-func notBuilt(s string) error {
-	if s != "" {
-		return errors.New("not available in this version")
+// upstreamURL wants the base of an API: what follows is put behind it.
+func upstreamURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("must be http://host or https://host, with a port if need be and nothing behind it, got %s", quote(s))
+	}
+	return nil
+}
+
+// network wants an address prefix, such as 10.0.0.0/8.
+func network(s string) error {
+	if _, err := netip.ParsePrefix(s); err != nil {
+		return fmt.Errorf("must be a network such as 10.0.0.0/8, got %s", quote(s))
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ func (l *loader) section(name string, table *value) {
 			l.fault(e.at, path, "unknown %s", keyOrTable(e.val))
 		case path == keysPath:
 			l.authKeys(e.val)
+		case path == pricesPath:
+			l.prices(e.val)
 		default:
 			l.written(f, e.val)
 		}

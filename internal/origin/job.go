@@ -8,11 +8,10 @@ import (
 )
 
 // nextRun finds the run that the checkpoint belongs to (semantics.md, "runId")
-// and puts it into the append and, for the coordinator, into the record.
+// and puts it into the append.
 func nextRun(job *store.Job, record *store.JobRecord, a *store.Append, status checkpoint.Status) error {
 	current := record.Coordinator
-	delegated := a.Line != (checkpoint.Line{})
-	if delegated {
+	if a.Line != (checkpoint.Line{}) {
 		var err error
 		if current, err = job.Run(a.Line); err != nil {
 			return err
@@ -22,10 +21,7 @@ func nextRun(job *store.Job, record *store.JobRecord, a *store.Append, status ch
 	if started {
 		record.Runs++
 	}
-	if !delegated {
-		record.Coordinator = next
-	}
-	a.Run = next
+	a.Previous, a.Run = current, next
 	return nil
 }
 
@@ -38,12 +34,4 @@ func advance(record *store.JobRecord, r *checkpoint.Request, now time.Time) {
 	if record.Status.Ended() {
 		record.EndedAt = record.LastAt
 	}
-	// The usage of a step is that step's alone; a checkpoint's adds up over the
-	// whole job already, delegates included.
-	t, u := &record.Tokens, r.StepUsage
-	t.Input += u.Input
-	t.Output += u.Output
-	t.Reasoning += u.Reasoning
-	t.Total += u.Total
-	t.CachedInput += u.CachedInput
 }

@@ -152,6 +152,9 @@ func (o *Origin) apply(job *store.Job, c *Creation) (Created, *store.Commit, err
 		SkillName: c.Request.SkillName, ToolName: c.Request.ToolName,
 	}
 	a.Record = record
+	// The usage of a step is that step's alone; a checkpoint's adds up over the
+	// whole job already, delegates included.
+	a.Usage = c.Request.StepUsage
 	a.Registrations = digests.registrations
 
 	commit, err := job.Append(&a)
