@@ -15,6 +15,10 @@ import (
 type caller struct {
 	config.Key
 	limiter *rate.Limiter // nil: no limit
+	// local is the local key of the caller where the rest is as the upstream
+	// sees it, and authorization what goes upstream as the header Authorization.
+	local         *caller
+	authorization string
 }
 
 // callers is the set of keys in force. A reload replaces it as a whole.

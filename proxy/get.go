@@ -36,17 +36,22 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	if e.Organization != c.OrganizationID {
 		return errCheckpointNotFound
 	}
+	give(ctx, e)
+	return nil
+}
+
+// give makes a checkpoint the response to GET or HEAD.
+func give(ctx *fasthttp.RequestCtx, e *cache.Entry) {
 	h := &ctx.Response.Header
 	h.SetCanonical(headerETag, e.ETag)
 	h.SetCanonical(headerCacheControl, cacheForEver)
 	setCoding(h, e)
 	if match := ctx.Request.Header.Peek("If-None-Match"); len(match) > 0 && matches(match, e.ID) {
 		ctx.SetStatusCode(fasthttp.StatusNotModified)
-		return nil
+		return
 	}
 	h.SetContentType("application/json")
 	setBody(ctx, e.Body)
-	return nil
 }
 
 // load finds a checkpoint that is not in the hot tier in that coding.

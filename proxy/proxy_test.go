@@ -55,6 +55,8 @@ type api struct {
 	stop    func() // once; the test's end does it otherwise
 	// left gets one value for each stream whose connection is closed.
 	left chan struct{}
+	// upstream is what the server is the sidecar of, nil without one.
+	upstream *api
 }
 
 // logBuffer holds what was logged.
@@ -80,15 +82,26 @@ func start(t testing.TB, change func(*config.Config)) *api {
 	return startOn(t, vfs.NewMem(), change)
 }
 
-// startOn starts a server whose store is on fs.
+// startOn starts a server whose store is on fs. Within the tests of a pair it
+// starts two, one in front of the other.
 func startOn(t testing.TB, fs vfs.FS, change func(*config.Config)) *api {
 	t.Helper()
 	cfg := config.Default()
 	if change != nil {
 		change(cfg)
 	}
+	if auth := pairOf(t); auth != "" {
+		return startPair(t, fs, cfg, auth)
+	}
+	return startServer(t, fs, "data", cfg, nil)
+}
+
+// startServer starts one server whose store is in dir on fs, in front of an
+// upstream if there is one.
+func startServer(t testing.TB, fs vfs.FS, dir string, cfg *config.Config, front *api) *api {
+	t.Helper()
 	m := metrics.New()
-	s, err := store.Open(store.Options{Dir: "data", FS: fs})
+	s, err := store.Open(store.Options{Dir: dir, FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,18 +109,20 @@ func startOn(t testing.TB, fs vfs.FS, change func(*config.Config)) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := stream.New(stream.Options{
+	o := stream.Options{
 		History: cache.NewHistory(s), Metrics: m.Stream,
 		Heartbeat: cfg.Stream.Heartbeat.Std(), StallTimeout: cfg.Stream.StallTimeout.Std(),
-	})
+	}
+	log := new(logBuffer)
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	side := sidecarOf(t, cfg, s, m, logger, &o)
+	hub, err := stream.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := new(logBuffer)
 	server, err := New(Options{
-		Config: cfg, Origin: origin.New(s, nil), Store: s, Cache: c, Hub: hub, Metrics: m,
-		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Keys:   testKeys(),
+		Config: cfg, Origin: origin.New(s, nil), Store: s, Cache: c, Hub: hub, Metrics: m, Logger: logger,
+		Keys: testKeys(), Sidecar: side,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +143,7 @@ func startOn(t testing.TB, fs vfs.FS, change func(*config.Config)) *api {
 	go func() { served <- server.Serve(ln) }()
 	transport := &http.Transport{DisableCompression: true}
 	a := &api{t: t, base: "http://" + ln.Addr().String(), config: cfg, store: s, server: server, cache: c, metrics: m,
-		log: log, left: left, client: &http.Client{Transport: openapitest.New(t).Transport(transport)}}
+		log: log, left: left, client: &http.Client{Transport: openapitest.New(t).Transport(transport)}, upstream: front}
 	a.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()
 		if err := server.Shutdown(context.Background()); err != nil {
@@ -138,6 +153,9 @@ func startOn(t testing.TB, fs vfs.FS, change func(*config.Config)) *api {
 			t.Error(err)
 		}
 		hub.Close()
+		if side != nil {
+			side.Client.Close()
+		}
 		c.Close()
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -353,6 +371,9 @@ func TestErrors(t *testing.T) {
 
 func (a *api) count(job string) uint64 {
 	a.t.Helper()
+	if a.upstream != nil {
+		return a.upstream.count(job)
+	}
 	record, err := a.store.Job(job)
 	if err != nil {
 		a.t.Fatal(err)

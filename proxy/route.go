@@ -19,11 +19,15 @@ const (
 	routeStreams // several jobs on one connection
 	routeTickets
 	routeOpenAPI
+	routeJobs // of the caller's organization
+	routeJob  // one job with its runs
+	routeDiff // what is new in one checkpoint against another
+	routeUI   // the viewer's pages
 	routeCount
 )
 
 // The names of the routes in the metrics.
-var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "streams", "tickets", "openapi"}
+var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "streams", "tickets", "openapi", "jobs", "job", "diff", "ui"}
 
 // target is where a request goes. The ids point into the request's path.
 type target struct {
@@ -37,6 +41,7 @@ var (
 	streamsPath     = []byte("/api/milepost/v1/stream")
 	ticketsPath     = []byte("/api/milepost/v1/stream/tickets")
 	openAPIPath     = []byte("/openapi.yaml")
+	ownJobsPath     = []byte("/api/milepost/v1/jobs")
 )
 
 // parsePath finds the route of a path as it was sent, before any decoding or
@@ -46,7 +51,7 @@ var (
 func parsePath(path []byte) target {
 	rest, ok := bytes.CutPrefix(path, jobsPath)
 	if !ok {
-		return target{route: ownRoute(path)}
+		return ownTarget(path)
 	}
 	i := bytes.IndexByte(rest, '/')
 	if i < 0 {
@@ -69,18 +74,38 @@ func parsePath(path []byte) target {
 	return t
 }
 
-// ownRoute finds a route that is not of the checkpoints API.
-func ownRoute(path []byte) route {
+// ownTarget finds a route that is not of the checkpoints API.
+func ownTarget(path []byte) target {
 	switch {
 	case bytes.Equal(path, openAPIPath):
-		return routeOpenAPI
+		return target{route: routeOpenAPI}
+	case isUI(path):
+		return target{route: routeUI}
 	case bytes.Equal(path, streamsPath):
-		return routeStreams
+		return target{route: routeStreams}
 	case bytes.Equal(path, ticketsPath):
-		return routeTickets
+		return target{route: routeTickets}
+	case bytes.Equal(path, ownJobsPath):
+		return target{route: routeJobs}
 	}
-	return routeNone
+	rest, ok := bytes.CutPrefix(path, ownJobsPath)
+	if !ok || rest[0] != '/' {
+		return target{}
+	}
+	job, rest, deeper := bytes.Cut(rest[1:], []byte{'/'})
+	switch {
+	case len(job) == 0:
+		return target{}
+	case !deeper:
+		return target{route: routeJob, job: job}
+	case string(rest) == "diff":
+		return target{route: routeDiff, job: job}
+	}
+	return target{}
 }
+
+// ofJobs reports whether a route is one of our own that show jobs.
+func (r route) ofJobs() bool { return r == routeJobs || r == routeJob || r == routeDiff }
 
 // methods is what a route allows.
 func (r route) methods() string {
@@ -107,7 +132,8 @@ func (r route) takes(ctx *fasthttp.RequestCtx) bool {
 // faults lists what is wrong with the ids of the path.
 func (t target) faults() checkpoint.Faults {
 	var f checkpoint.Faults
-	if t.route == routeOpenAPI || t.route == routeStreams || t.route == routeTickets {
+	switch t.route {
+	case routeOpenAPI, routeUI, routeStreams, routeTickets, routeJobs:
 		return nil
 	}
 	if !checkpoint.ValidIDBytes(t.job) {

@@ -36,6 +36,8 @@ type Options struct {
 	Hub     *stream.Hub
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
+	// Sidecar is set in front of an upstream; Origin is nil then.
+	Sidecar *SidecarOptions
 }
 
 // Server answers the API's requests.
@@ -52,6 +54,7 @@ type Server struct {
 	owners  atomic.Pointer[owners]
 	cors    atomic.Pointer[cors]
 	limits  atomic.Pointer[limits]
+	prices  atomic.Pointer[priceTable] // nil: no prices
 	conns   connections
 	counts  requestCounts
 
@@ -65,6 +68,8 @@ type Server struct {
 
 	waitForJobs bool   // stream.unknown_job is "wait"
 	streamLeft  func() // conns.left, for the connections that streams took over
+
+	sidecar *sidecar // nil without an upstream
 
 	http *fasthttp.Server
 
@@ -112,6 +117,9 @@ func New(o Options) (*Server, error) {
 		SecureErrorLogMessage:        true,
 		Logger:                       protocolLog{o.Logger},
 	}
+	if o.Sidecar != nil {
+		s.sidecar = newSidecar(s, o.Sidecar)
+	}
 	s.Reload(o.Config, o.Keys)
 	return s, nil
 }
@@ -138,8 +146,14 @@ func (s *Server) Reload(cfg *config.Config, keys []config.Key) {
 	s.owners.Store(newOwners(keys))
 	s.auth.set(keys, c.RateLimit, c.RateBurst)
 	s.cors.Store(newCORS(c.CORSOrigins))
+	s.prices.Store(newPriceTable(&cfg.Prices))
 	s.hub.SetLimits(StreamLimits(&cfg.Stream))
-	s.hub.Revoke(s.kept)
+	if s.sidecar == nil || !s.sidecar.forward {
+		s.hub.Revoke(s.kept)
+	}
+	if s.sidecar != nil {
+		s.sidecar.rates.set(c.RateLimit, c.RateBurst)
+	}
 	s.conns.limit.Store(int64(c.MaxConnections))
 	next := &limits{
 		maxBody: int64(c.MaxBody), minBodyRate: int64(c.MinBodyRate),
@@ -172,11 +186,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			_ = c.(*conn).Close()
 			return true
 		})
+		if s.sidecar != nil {
+			s.sidecar.cut()
+		}
 	}
 	// No handler begins any more, and no one that runs waits for a client.
 	s.handlers.Lock()
 	defer s.handlers.Unlock()
 	s.closed = true
+	if s.sidecar != nil {
+		s.sidecar.close()
+	}
 	return err
 }
 
@@ -191,7 +211,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	start := c.tick()
 	t := parsePath(ctx.Request.URI().PathOriginal())
-	if err := s.serve(ctx, t); err != nil {
+	var err error
+	switch {
+	case s.sidecar == nil:
+		err = s.serve(ctx, t)
+	case t.route.ofJobs():
+		err = s.sidecar.serveJobs(ctx, t)
+	default:
+		err = s.sidecar.serve(ctx, t)
+	}
+	if err != nil {
 		s.fail(ctx, err)
 	}
 	s.cors.Load().open(ctx)
@@ -200,6 +229,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 // fail answers with an error, and logs those that are ours.
 func (s *Server) fail(ctx *fasthttp.RequestCtx, err error) {
+	if r, ok := err.(*refused); ok {
+		if err = s.sidecar.relay(ctx, r.answer); err == nil {
+			return
+		}
+	}
 	e := errorFor(err)
 	if e == errInternal {
 		s.log.Error("request failed", "method", string(ctx.Method()), "path", string(ctx.Path()), "error", err)
@@ -215,13 +249,22 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, t target) error {
 	if t.route == routeOpenAPI {
 		return s.openAPI(ctx)
 	}
+	if t.route == routeUI {
+		if err := s.ui(ctx); err != errNoRoute {
+			return err
+		}
+		t = target{} // which is said only to who has a key
+	}
 	c, err := s.admit(ctx, t)
 	if err != nil {
 		return err
 	}
 	switch {
 	case t.route == routeTickets:
-		return s.issueTicket(ctx, c)
+		return s.issueTicket(ctx, c, func(job string) error {
+			_, err := s.watchable(c, job)
+			return err
+		}, nil)
 	case ctx.IsPost():
 		return s.create(ctx, c, t)
 	case t.route == routeOne:
@@ -230,6 +273,12 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, t target) error {
 		return s.list(ctx, c, t)
 	case t.route == routeStreams:
 		return s.streams(ctx, c)
+	case t.route == routeJobs:
+		return s.listJobs(ctx, s.ownJobs(c))
+	case t.route == routeJob:
+		return s.showJob(ctx, t, s.ownJobs(c))
+	case t.route == routeDiff:
+		return s.diff(ctx, t, s.ownJobs(c))
 	default:
 		return s.stream(ctx, c, t)
 	}
@@ -272,14 +321,8 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
 // browser opens a stream, by a ticket.
 func (s *Server) identify(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
 	header := ctx.Request.Header.Peek("Authorization")
-	if len(header) == 0 && (t.route == routeStream || t.route == routeStreams) {
-		if ticket := ctx.QueryArgs().Peek("ticket"); len(ticket) > 0 {
-			jobs := [][]byte{t.job}
-			if t.route == routeStreams {
-				jobs = ctx.QueryArgs().PeekMulti("job")
-			}
-			return s.redeem(ticket, jobs)
-		}
+	if len(header) == 0 && byTicket(ctx, t) {
+		return s.redeem(ctx.QueryArgs().Peek("ticket"), ticketJobs(ctx, t), s.ticketKey)
 	}
 	return s.auth.find(header, &ctx.Conn().(*conn).memo), nil
 }
@@ -287,6 +330,13 @@ func (s *Server) identify(ctx *fasthttp.RequestCtx, t target) (*caller, error) {
 // expect decides whether a client that asks first may send its body.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 	t := parsePath(ctx.Request.URI().PathOriginal())
+	if s.sidecar != nil {
+		code := s.sidecar.expect(ctx, t)
+		if code != fasthttp.StatusContinue {
+			s.counts.done(ctx, t.route, 0)
+		}
+		return code
+	}
 	_, err := s.admit(ctx, t)
 	if err == nil && int64(ctx.Request.Header.ContentLength()) > s.limits.Load().maxBody {
 		err = s.tooLarge()

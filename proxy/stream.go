@@ -112,6 +112,9 @@ func (s *Server) watchable(c *caller, job string) (stream.Position, error) {
 // owner is whom a stream belongs to: the key with the organization that it saw
 // when the stream began.
 func (c *caller) owner() stream.Owner {
+	if c.local != nil {
+		return c.local.owner()
+	}
 	return sha256.Sum256(append(c.Hash[:], c.OrganizationID...))
 }
 

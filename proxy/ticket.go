@@ -119,7 +119,7 @@ func (m *ticketMaker) covers(t *ticket, job []byte) bool {
 
 // redeem returns the caller that a ticket stands for, nil if it may not open the
 // streams of these jobs.
-func (s *Server) redeem(text []byte, jobs [][]byte) (*caller, error) {
+func (s *Server) redeem(text []byte, jobs [][]byte, of func(*ticket) *caller) (*caller, error) {
 	m := &s.tickets
 	t, ok := m.read(text)
 	if !ok {
@@ -130,12 +130,7 @@ func (s *Server) redeem(text []byte, jobs [][]byte) (*caller, error) {
 			return s.refuseTicket("ticket_job"), nil
 		}
 	}
-	var c *caller
-	for _, known := range *s.auth.callers.Load() {
-		if m.keyTag(known.Hash) == t.key {
-			c = known
-		}
-	}
+	c := of(t)
 	if c == nil {
 		return s.refuseTicket("ticket_key"), nil
 	}
@@ -153,13 +148,37 @@ func (s *Server) redeem(text []byte, jobs [][]byte) (*caller, error) {
 	return c, nil
 }
 
+// ticketKey is the caller that a ticket stands for.
+func (s *Server) ticketKey(t *ticket) *caller {
+	for _, known := range *s.auth.callers.Load() {
+		if s.tickets.keyTag(known.Hash) == t.key {
+			return known
+		}
+	}
+	return nil
+}
+
+// byTicket reports whether a request may name its caller by a ticket and does.
+func byTicket(ctx *fasthttp.RequestCtx, t target) bool {
+	return (t.route == routeStream || t.route == routeStreams) && len(ctx.QueryArgs().Peek("ticket")) > 0
+}
+
+// ticketJobs are the jobs that the ticket of a request must cover.
+func ticketJobs(ctx *fasthttp.RequestCtx, t target) [][]byte {
+	if t.route == routeStreams {
+		return ctx.QueryArgs().PeekMulti("job")
+	}
+	return [][]byte{t.job}
+}
+
 func (s *Server) refuseTicket(reason string) *caller {
 	s.metrics.AuthFailures.WithLabelValues(reason).Inc()
 	return nil
 }
 
-// issueTicket answers POST of a ticket.
-func (s *Server) issueTicket(ctx *fasthttp.RequestCtx, c *caller) error {
+// issueTicket answers POST of a ticket. seal, if set, returns what follows the
+// ticket.
+func (s *Server) issueTicket(ctx *fasthttp.RequestCtx, c *caller, may func(job string) error, seal func(ticket string) string) error {
 	l := *s.limits.Load()
 	l.maxBody = min(l.maxBody, maxTicketBody)
 	body, free, err := s.body(ctx, &l)
@@ -177,11 +196,14 @@ func (s *Server) issueTicket(ctx *fasthttp.RequestCtx, c *caller) error {
 	slices.Sort(jobs)
 	jobs = slices.Compact(jobs)
 	for _, j := range jobs {
-		if _, err := s.watchable(c, j); err != nil {
+		if err := may(j); err != nil {
 			return err
 		}
 	}
 	text, expires := s.tickets.issue(c, jobs)
+	if seal != nil {
+		text += seal(text)
+	}
 	out := append(ctx.Response.Body()[:0], `{"data":{"ticket":"`...)
 	out = append(append(out, text...), `","expiresAt":"`...)
 	out = checkpoint.AppendTime(out, expires.UnixMilli())

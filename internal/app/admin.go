@@ -21,6 +21,7 @@ import (
 	"milepost/internal/checkpoint"
 	"milepost/internal/config"
 	"milepost/metrics"
+	"milepost/stream"
 )
 
 // readiness is whether the server may get traffic, and if not why.
@@ -28,6 +29,29 @@ type readiness struct {
 	mu     sync.Mutex
 	reason string
 	store  *store.Store
+	// down reports whether the upstream cannot be reached; nil without one. The
+	// server is of use all the same: it has a copy.
+	down func() bool
+}
+
+func (r *readiness) upstream(down func() bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down = down
+}
+
+// details are what an operator may want to know of a server that is ready.
+func (r *readiness) details() string {
+	r.mu.Lock()
+	down := r.down
+	r.mu.Unlock()
+	switch {
+	case down == nil:
+		return ""
+	case down():
+		return "upstream: cannot be reached"
+	}
+	return "upstream: reachable"
 }
 
 func (r *readiness) set(s *store.Store) {
@@ -63,6 +87,8 @@ type admin struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	done    chan struct{} // closed when the listener has ended
+	// publish shows an imported checkpoint; it is set before open.
+	publish func(organization, job string, c stream.Checkpoint)
 
 	// mu is held for reading by a request that changes something, so that close
 	// waits for it. It is never held over the write of the answer.
@@ -104,14 +130,17 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		reasons := ready.reasons()
-		if len(reasons) > 0 {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		lines := ready.reasons()
+		if len(lines) > 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = fmt.Fprintln(w, strings.Join(reasons, "\n"))
-			return
+		} else {
+			lines = append(lines, "ready")
 		}
-		_, _ = fmt.Fprintln(w, "ready")
+		if details := ready.details(); r.URL.Query().Has("verbose") && details != "" {
+			lines = append(lines, details)
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -121,6 +150,7 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /backup", a.guarded(a.backup))
 	mux.HandleFunc("POST /delete", a.guarded(a.delete))
+	mux.Handle("POST /import", newImporter(a, cfg))
 	ln, err := listen(cfg.Server.AdminListen, nil)
 	if err != nil {
 		return nil, err

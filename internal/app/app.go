@@ -83,11 +83,22 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	hub, err := stream.New(streamOptions(cfg, s, m, log))
+	streams := streamOptions(cfg, s, m, log)
+	side, err := sidecar(cfg, s, m, log)
+	if err != nil {
+		return err
+	}
+	if side != nil {
+		defer side.Client.Close()
+		streams.Source, streams.History = side.Source, side.Source.History(streams.History)
+		ready.upstream(side.Client.Down)
+	}
+	hub, err := stream.New(streams)
 	if err != nil {
 		return err
 	}
 	defer hub.Close()
+	defer startGiveBack(hub.Subscribers)()
 	// A job that is deleted is gone from all of them.
 	forget := func(job string) {
 		hot.Deleted()
@@ -95,6 +106,7 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	}
 	server, err := proxy.New(proxy.Options{
 		Config: cfg, Keys: keys, Origin: origin.New(s, named.catalog), Store: s, Cache: hot, Hub: hub, Metrics: m, Logger: log,
+		Sidecar: side,
 	})
 	if err != nil {
 		return err
@@ -108,11 +120,12 @@ func Run(load Load, out, errs io.Writer) (err error) {
 		return err
 	}
 	registerFigures(m, s, hot)
+	admin.publish = hub.Publish
 	admin.open(token, s, forget)
 	// Its requests use the cache and the store, so it ends before they do.
 	defer admin.close()
 
-	retention := startRetention(cfg, s, forget, m, log)
+	retention := startRetention(cfg, s, func(job string) bool { return hub.Watched("", job) }, forget, m, log)
 	defer retention.stop()
 
 	served := make(chan error, 1)
@@ -120,6 +133,7 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	ready.set(s)
 	log.Info("serving", "listen", ln.Addr().String(), "admin_listen", cfg.Server.AdminListen, "took", time.Since(began))
 	greet(out, address(ln, cfg), first)
+	notify(stateReady, log)
 
 	var failure error
 	for {
@@ -137,9 +151,10 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	}
 
 	ready.drain()
+	notify(stateStopping, log)
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.Server.DrainTimeout.Std())
 	defer cancel()
-	streams := drainStreams(hub, cfg)
+	drained := drainStreams(hub, cfg)
 	// A write that waits for disk space would hold up the end for ever.
 	defer context.AfterFunc(ctx, s.StopWaiting)()
 	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -147,7 +162,7 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	} else if err != nil {
 		log.Warn("requests in flight were cut off after drain_timeout")
 	}
-	<-streams
+	<-drained
 	log.Info("drained", "served_for", time.Since(began))
 	return failure
 }

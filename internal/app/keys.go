@@ -35,6 +35,9 @@ func NewSecret() string {
 // default key: the secret of MILEPOST_API_KEY, or one made at the first start,
 // which is returned as first to be shown once.
 func resolveKeys(cfg *config.Config, s *store.Store, log *slog.Logger) (keys []config.Key, first string, err error) {
+	if cfg.Upstream.URL != "" && cfg.Upstream.Auth == "forward" {
+		return nil, "", nil // the upstream has the keys
+	}
 	given := cfg.APIKey.Reveal()
 	if len(cfg.Auth.Keys) > 0 {
 		if given != "" {

@@ -10,17 +10,19 @@ import (
 	"milepost/metrics"
 )
 
-// retention deletes ended jobs in the background.
+// retention deletes ended jobs, and copies that are not in use, in the
+// background.
 type retention struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func startRetention(cfg *config.Config, s *store.Store, forget func(job string), m *metrics.Metrics, log *slog.Logger) *retention {
+func startRetention(cfg *config.Config, s *store.Store, inUse func(job string) bool, forget func(job string), m *metrics.Metrics, log *slog.Logger) *retention {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &retention{cancel: cancel, done: make(chan struct{})}
 	rule := store.Retention{
 		Age: cfg.Store.RetentionAge.Std(), Size: uint64(cfg.Store.RetentionSize), Abandon: cfg.Store.AbandonAfter.Std(),
+		InUse: inUse,
 	}
 	go func() {
 		defer close(r.done)
