@@ -12,7 +12,16 @@ const usage = `usage:
   milepost keys new
   milepost backup DIR [--config FILE] [--data DIR] [--admin-listen ADDR]
   milepost delete JOB [--config FILE] [--data DIR] [--admin-listen ADDR]
+  milepost health [--config FILE] [--admin-listen ADDR]
+  milepost jobs [--status STATUS] [--sort FIELD] [--order asc|desc] [--take N] [--skip N] [--json]
+  milepost tail JOB [--from CHECKPOINT] [--json]
+  milepost get JOB [CHECKPOINT]
+  milepost export JOB
+  milepost import [--organization ID] [--application ID] [--config FILE] [--data DIR] [--admin-listen ADDR]
+  milepost ingest [--dir DIR [--once]] [--give-up DURATION]
+  milepost completion bash|zsh|fish
   milepost version
+jobs, tail, get, export and ingest also take --target URL and --key KEY (or MILEPOST_URL and MILEPOST_API_KEY)
 `
 
 // The exit statuses.
@@ -40,6 +49,22 @@ func run(args []string) int {
 		return backup(args)
 	case "delete":
 		return deleteJob(args)
+	case "health":
+		return health(args)
+	case "jobs":
+		return jobs(args)
+	case "tail":
+		return tail(args)
+	case "get":
+		return getCheckpoint(args)
+	case "export":
+		return export(args)
+	case "import":
+		return importJobs(args)
+	case "ingest":
+		return ingestEvents(args)
+	case "completion":
+		return completion(args)
 	case "version":
 		return printVersion()
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"milepost/internal/config"
+	"milepost/internal/terminal"
 )
 
 // options are the flags of a verb that reads the configuration.
@@ -42,7 +45,12 @@ func parse(verb string, args []string, arguments int, names ...string) (options,
 	return o, nil
 }
 
-func (o options) load() (*config.Config, error) { return config.Load(o.file, os.Environ(), o.flags) }
+func (o options) load() (*config.Config, error) {
+	// The one variable with our prefix that is no configuration: a shell that
+	// has it for the terminal's verbs may start a server, too.
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, terminal.URLVariable+"=") })
+	return config.Load(o.file, environ, o.flags)
+}
 
 // wrongUsage explains how it is meant.
 func wrongUsage(err error) int {

@@ -69,7 +69,13 @@ func freeAddress(t *testing.T) string {
 
 func startProcess(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, api: freeAddress(t), admin: freeAddress(t), exited: make(chan error, 1)}
+	return startAt(t, dir, freeAddress(t), freeAddress(t), env...)
+}
+
+// startAt starts a server at these addresses.
+func startAt(t *testing.T, dir, api, admin string, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, api: api, admin: admin, exited: make(chan error, 1)}
 	p.cmd = exec.Command(binary, "--listen", p.api, "--admin-listen", p.admin, "--data", dir)
 	p.cmd.Env = append(os.Environ(), append([]string{"MILEPOST_STORE_MIN_FREE=0B"}, env...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.logs
