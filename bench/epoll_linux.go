@@ -30,9 +30,6 @@ const (
 	epollEdge = 1 << 31
 )
 
-// errEnded says that a stream has ended although its job goes on.
-var errEnded = errors.New("the server ended a stream")
-
 // epollReader is a reader at work.
 type epollReader struct {
 	*swarmReader
@@ -49,6 +46,9 @@ type epollReader struct {
 	current *subscriber
 	at      time.Duration
 	events  int64
+	// dripping are the subscribers that read a little at a time, next at nextDrip.
+	dripping []*subscriber
+	nextDrip time.Duration
 }
 
 // run connects the subscribers and reads what they get until the swarm stops.
@@ -89,6 +89,7 @@ func (e *epollReader) loop() error {
 		if err != nil && !errors.Is(err, syscall.EINTR) {
 			return fmt.Errorf("cannot wait for sockets: %w", err)
 		}
+		e.drip(got)
 		before := e.events
 		for _, x := range ready[:max(n, 0)] {
 			s := e.subscribers[x.Fd]
@@ -148,7 +149,7 @@ func (e *epollReader) connect(s *subscriber) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("cannot open a socket: %w", err)
 		}
-		if s.stalls {
+		if !s.keepsUp() {
 			err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, stallBuffer)
 		}
 		if err == nil && e.source != 0 {
@@ -198,7 +199,7 @@ func (e *epollReader) read(s *subscriber, ended bool, got func(marker)) error {
 	if large {
 		size = headRead
 	}
-	if s.stalls {
+	if !s.keepsUp() {
 		// Whatever is behind the head stays where it is.
 		size = 1
 	}
@@ -238,12 +239,42 @@ func (e *epollReader) read(s *subscriber, ended bool, got func(marker)) error {
 		if !begun && s.stream.begun {
 			e.pending--
 			e.ready.Add(1)
-			if s.stalls {
+			if !s.keepsUp() {
+				if s.drips {
+					e.dripping = append(e.dripping, s)
+				}
 				return syscall.EpollCtl(e.epoll, syscall.EPOLL_CTL_DEL, s.fd, nil)
 			}
 		}
 		if n < want && !ended {
 			return nil
+		}
+	}
+}
+
+// drip lets the dripping subscribers read a little, when it is time.
+func (e *epollReader) drip(got func(marker)) {
+	now := e.swarm.now()
+	if len(e.dripping) == 0 || now < e.nextDrip {
+		return
+	}
+	e.nextDrip = now + dripEvery
+	for _, s := range e.dripping {
+		if s.fd < 0 {
+			continue
+		}
+		e.current = s
+		n, errno := receive(s.fd, unsafe.Pointer(&e.buf[0]), dripBytes, 0)
+		switch {
+		case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		case errno != 0:
+			e.drop(s, fmt.Errorf("a stream that is read slowly broke: %w", errno))
+		case n == 0:
+			e.drop(s, errEnded)
+		default:
+			if err := s.stream.feed(e.buf[:n], got); err != nil {
+				e.drop(s, err)
+			}
 		}
 	}
 }
@@ -266,7 +297,8 @@ func (e *epollReader) got(m marker) {
 	}
 	doubled := s.doubled
 	s.count(m.sequence)
-	if s.doubled != doubled {
+	if s.doubled != doubled || s.drips {
+		// What drips is checked, but neither awaited nor timed.
 		return
 	}
 	e.events++

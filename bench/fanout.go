@@ -145,7 +145,7 @@ func (f fanoutFlags) cases() ([]fanoutCase, int, error) {
 func (c *fanoutCase) shrink() {
 	c.Jobs = min(c.Jobs, 8)
 	c.Subscribers = min(c.Subscribers, 24/c.Jobs+1)
-	c.Stalled = min(c.Stalled, c.Subscribers/4)
+	c.Stalled, c.Dripping = min(c.Stalled, c.Subscribers/4), min(c.Dripping, c.Subscribers/4)
 	c.Rate = min(5*c.Rate, 100)
 }
 

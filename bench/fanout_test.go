@@ -137,7 +137,9 @@ func TestFanoutScenariosWithAServerThatIsRight(t *testing.T) {
 		{"fanout", nil, len(usualCases())},
 		{"fanout", []string{"--subscribers", "3,20", "--size", "2KB,32KB"}, 4},
 		{"fanout", []string{"--jobs", "5", "--subscribers", "4", "--size", "2KB"}, 1},
-		{"slow", nil, 2},
+		{"slow", nil, 3},
+		{"mixed", nil, 6},
+		{"soak", nil, 0},
 		{"resume", nil, 0},
 		{"mixed-get", nil, 3},
 	} {

@@ -9,16 +9,18 @@ import (
 // fanoutCase is one load of a fan-out server.
 type fanoutCase struct {
 	// Jobs have Subscribers each.
-	Jobs, Subscribers int
+	Jobs        int `json:"jobs"`
+	Subscribers int `json:"subscribers"`
 	// Size of a frame in bytes.
-	Size int
+	Size int `json:"size"`
 	// Rate is how many times a second something is published, 0 for as soon as
 	// all subscribers have what was published before.
-	Rate float64
+	Rate float64 `json:"rate,omitempty"`
 	// Backlog is how many events are published at a time.
-	Backlog int
-	// Stalled of the subscribers never read.
-	Stalled int
+	Backlog int `json:"backlog"`
+	// Stalled of the subscribers never read, Dripping read a little at a time.
+	Stalled  int `json:"stalled,omitempty"`
+	Dripping int `json:"dripping,omitempty"`
 }
 
 // String names the case.
@@ -35,6 +37,9 @@ func (c fanoutCase) String() string {
 	}
 	if c.Stalled > 0 {
 		s += fmt.Sprintf(", %d stalled", c.Stalled)
+	}
+	if c.Dripping > 0 {
+		s += fmt.Sprintf(", %d dripping", c.Dripping)
 	}
 	return s
 }

@@ -9,6 +9,14 @@ import (
 	"time"
 )
 
+// idleMemory is what one idle subscriber of a system takes in bytes, a value a run.
+type idleMemory struct {
+	System      string    `json:"system"`
+	Subscribers int       `json:"subscribers"`
+	Process     []float64 `json:"process_bytes"`
+	Kernel      []float64 `json:"kernel_bytes"`
+}
+
 // measureIdleMemory starts each system afresh, opens subscribers that get
 // nothing, and divides what the process tree has grown by.
 func measureIdleMemory(s *fanoutScenario, subscribers int) error {
@@ -43,6 +51,7 @@ func measureIdleMemory(s *fanoutScenario, subscribers int) error {
 			atMost = 1024
 		}
 		low, high := bounds(all[i].process)
+		s.report.Memory = append(s.report.Memory, idleMemory{st.name, subscribers, all[i].process, all[i].kernel})
 		s.report.Figures = append(s.report.Figures,
 			figure{Name: fmt.Sprintf("%s: memory of one of %d idle subscribers (PSS, median of %d, %.0f–%.0f)", st.name, subscribers, s.rounds, low, high),
 				Value: median(all[i].process), Unit: "B", AtMost: atMost},

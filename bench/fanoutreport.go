@@ -12,6 +12,7 @@ import (
 type fanoutSeries struct {
 	Case   string      `json:"case"`
 	System string      `json:"system"`
+	Load   *fanoutCase `json:"load,omitempty"`
 	Runs   []fanoutRun `json:"runs"`
 }
 
@@ -59,7 +60,11 @@ type fanoutReport struct {
 	Series   []fanoutSeries `json:"series,omitempty"`
 	Ratios   []fanoutRatio  `json:"ratios,omitempty"`
 	Figures  []figure       `json:"figures,omitempty"`
-	Notes    []string       `json:"notes,omitempty"`
+	// Memory is that of idle subscribers.
+	Memory []idleMemory `json:"memory,omitempty"`
+	// Timeline is what a soak gave from epoch to epoch.
+	Timeline []soakSample `json:"timeline,omitempty"`
+	Notes    []string     `json:"notes,omitempty"`
 	// Failed tells that something published came to somebody wrongly or not at all.
 	Failed bool `json:"failed"`
 }
@@ -122,8 +127,12 @@ func (r *fanoutReport) print(w io.Writer) {
 		fmt.Fprintln(t, "case\tsystem\truns\tdeliveries/s\tper server CPU s\tspread\tp50 ms\tp99 ms\tmax ms\tPSS MiB\tbytes/frame\tgenerator CPU\terrors")
 		for _, s := range r.Series {
 			low, high := bounds(s.values(fanoutRun.perCPUSecond))
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s–%s\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t%s\n", s.Case, s.System, len(s.Runs),
-				number(s.median(fanoutRun.perSecond)), number(s.median(fanoutRun.perCPUSecond)), number(low), number(high),
+			between := "–"
+			if finiteOr0(low) == low {
+				between = number(low) + "–" + number(high)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t%s\n", s.Case, s.System, len(s.Runs),
+				number(s.median(fanoutRun.perSecond)), number(s.median(fanoutRun.perCPUSecond)), between,
 				s.median(func(x fanoutRun) float64 { return x.P50 }),
 				s.median(func(x fanoutRun) float64 { return x.P99 }),
 				s.median(func(x fanoutRun) float64 { return x.Max }),

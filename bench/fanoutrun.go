@@ -110,7 +110,7 @@ func (l *fanoutLoad) run(ctx context.Context) (fanoutRun, error) {
 	l.swarm, err = newSwarm(swarmConfig{
 		addr:        l.system.addr,
 		request:     func(job int) []byte { return l.system.subscribe(l.topics[job], after[job]) },
-		subscribers: l.Jobs * l.Subscribers, jobs: l.Jobs, stalled: l.Stalled,
+		subscribers: l.Jobs * l.Subscribers, jobs: l.Jobs, stalled: l.Stalled, dripping: l.Dripping,
 		first: firstEvent, atOnce: usualAtOnce, frame: l.Size,
 	})
 	if err != nil {
@@ -121,7 +121,7 @@ func (l *fanoutLoad) run(ctx context.Context) (fanoutRun, error) {
 	if err == nil && !l.system.resumes {
 		err = pause(ctx, settleTime)
 	}
-	if err == nil && l.Stalled > 0 {
+	if err == nil && l.Stalled+l.Dripping > 0 {
 		err = l.fill(ctx, publishers[0])
 	}
 	if err == nil {
@@ -141,8 +141,10 @@ func (l *fanoutLoad) run(ctx context.Context) (fanoutRun, error) {
 	if l.system.pid != 0 {
 		r.PSS = treePSS(l.system.pid)
 	}
-	bytes, delivered := l.swarm.bytes(), l.swarm.delivered()
 	found, latency, streamErr := l.swarm.finish(func(job int) uint32 { return l.last[job] })
+	// Read now that the readers have ended: each adds up what it has delivered
+	// only after what it has read.
+	bytes, delivered := l.swarm.bytes(), l.swarm.delivered()
 	r.Faults = found
 	if delivered > l.deliveredBefore {
 		r.FrameBytes = float64(bytes-l.bytesBefore) / float64(delivered-l.deliveredBefore)

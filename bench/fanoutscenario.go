@@ -157,7 +157,7 @@ func (s *fanoutScenario) interleaveFanout(cases []fanoutCase, systems []*fanoutS
 	var err error
 	for _, c := range cases {
 		for _, x := range systems {
-			all = append(all, fanoutSeries{Case: c.String(), System: x.name})
+			all = append(all, fanoutSeries{Case: c.String(), System: x.name, Load: &c})
 		}
 	}
 	for round := range s.rounds {

@@ -18,8 +18,9 @@ type swarmConfig struct {
 	request func(job int) []byte
 	// subscribers are spread evenly over the jobs.
 	subscribers, jobs int
-	// stalled of the subscribers read the head of their answer and never again.
-	stalled int
+	// stalled of the subscribers read the head of their answer and never again,
+	// dripping ones read dripBytes every dripEvery.
+	stalled, dripping int
 	// first is the sequence that each must get first, 0 for any.
 	first uint32
 	// atOnce bounds the connections that are being made, 0 for no bound.
@@ -43,11 +44,18 @@ const (
 	// stallBuffer is the receive buffer of a stalled subscriber in bytes, so
 	// that the server feels it soon.
 	stallBuffer = 4 << 10
+	// dripBytes every dripEvery is 1 KB a second: below any rate of publishing
+	// that is measured, so that these subscribers fall ever further behind.
+	dripBytes = 100
+	dripEvery = 100 * time.Millisecond
 	// connectTimeout bounds how long all subscribers may take to connect,
 	// progressTimeout how long an event may take to reach all.
 	connectTimeout  = 2 * time.Minute
 	progressTimeout = 20 * time.Second
 )
+
+// errEnded says that a stream has ended although its job goes on.
+var errEnded = errors.New("the server ended a stream")
 
 // subscriber is one open stream. It belongs to its reader alone.
 type subscriber struct {
@@ -56,9 +64,13 @@ type subscriber struct {
 	job      uint32
 	fd       int
 	stalls   bool
+	drips    bool
 	reported uint32
 	foreign  int64
 }
+
+// keepsUp tells whether the subscriber reads what there is.
+func (s *subscriber) keepsUp() bool { return !s.stalls && !s.drips }
 
 // gate lets a publisher wait until an event has reached all subscribers of a job.
 type gate struct {
@@ -66,7 +78,7 @@ type gate struct {
 	left   atomic.Int64
 	// done gets a value when the target has reached all.
 	done chan struct{}
-	// readers are how many subscribers there are that do not stall.
+	// readers are how many subscribers there are that neither stall nor drip.
 	readers int64
 }
 
@@ -134,10 +146,10 @@ func newSwarm(c swarmConfig) (*swarm, error) {
 		s.readers = append(s.readers, &swarmReader{swarm: s})
 	}
 	for i := range c.subscribers {
-		sub := &subscriber{job: uint32(i % c.jobs), fd: -1, stalls: i < c.stalled}
+		sub := &subscriber{job: uint32(i % c.jobs), fd: -1, stalls: i < c.stalled, drips: i >= c.stalled && i < c.stalled+c.dripping}
 		sub.next = c.first
 		sub.stream.verify = (i/c.jobs)%verifyEvery == 0
-		if !sub.stalls {
+		if sub.keepsUp() {
 			s.gates[sub.job].readers++
 		}
 		r := s.readers[i%threads]
@@ -268,7 +280,7 @@ func (s *swarm) finish(last func(job int) uint32) (faults, *histogram, error) {
 		err = errors.Join(err, r.err)
 		latency.merge(&r.latency)
 		for _, sub := range r.subscribers {
-			if !sub.stalls && s.firstErr == nil {
+			if sub.keepsUp() && s.firstErr == nil {
 				sub.tally.finish(last(int(sub.job)))
 			}
 			f.Lost += sub.lost()

@@ -32,16 +32,23 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"runtime", "post realistic jobs, or replay a trace, and check every answer", runRuntime},
-		{"write", "durable POST of 8 KB against PostgreSQL and raw Pebble", runWrite},
-		{"read", "hot GET of 4 KB and 64 KB against bare fasthttp and nginx proxy_cache", runRead},
+		{"report", "all scenarios in half an hour, as Markdown with charts (--short: a few minutes)", runReport},
+		{"verify", "check that a server's answers are those of the API", runVerify},
+		{"write", "durable POST of 8 KB and of recorded jobs against PostgreSQL and raw Pebble", runWrite},
+		{"read", "GET of 4 KB and 64 KB, 304, and from the store, against bare fasthttp, nginx and Varnish", runRead},
 		{"list", "the first page of a long job against the page at skip=100000", runList},
 		{"growth", "bytes written and kept for a 200-step growing job", runGrowth},
 		{"store", "CPU of a store write and time of a cold read against bodies stored whole with zstd", runStore},
 		{"start", "time to ready with a million checkpoints; memory of an idle process", runStart},
 		{"fanout", "one job's events to 1 to 10,000 subscribers against nchan, a net/http hub and centrifuge", runFanout},
-		{"slow", "latency of the others when 300 of 10,000 subscribers stall", runSlow},
+		{"slow", "latency of the others when 300 of 10,000 subscribers stall, or read drop by drop", runSlow},
 		{"resume", "10,000 subscribers that come back at once, each 50 checkpoints behind", runResume},
 		{"mixed-get", "p99 of a hot GET while 10,000 subscribers get events", runMixedGet},
+		{"mixed", "the day of a busy sidecar: writes, reads, lists and streams at once", runMixed},
+		{"soak", "that day for an hour: memory, descriptors and latency over time", runSoak},
+		{"generator", "this program's request rate against wrk's on a static file", runGenerator},
+		{"compare", "two builds of milepost in turn (bench/compare.sh REF builds them)", runCompare},
+		{"smoke", "every scenario for a moment, to see that it works", runSmoke},
 	}
 }
 
@@ -98,7 +105,7 @@ func dispatch(ctx context.Context, args []string, out, progress io.Writer) int {
 func list(w io.Writer) {
 	fmt.Fprintln(w, "usage: go run ./bench SUBCOMMAND [flags]   (--help lists the flags of one)")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s  %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-9s  %s\n", c.name, c.summary)
 	}
 }
 

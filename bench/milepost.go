@@ -35,8 +35,9 @@ type milepostServer struct {
 }
 
 // startMilepost starts the program binary on the data directory dir and waits
-// until it is ready.
-func startMilepost(ctx context.Context, binary, dir string) (*milepostServer, error) {
+// until it is ready. Its configuration is the default one but for settings,
+// which are environment variables such as MILEPOST_CACHE_SIZE=1MiB.
+func startMilepost(ctx context.Context, binary, dir string, settings ...string) (*milepostServer, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -46,8 +47,7 @@ func startMilepost(ctx context.Context, binary, dir string) (*milepostServer, er
 		return nil, err
 	}
 	cmd := exec.Command(binary, "serve")
-	// Its configuration is the default one, whatever stands in the user's
-	// environment and directory.
+	// Nothing comes from the user's environment and directory.
 	cmd.Dir = filepath.Dir(dir)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "MILEPOST_") {
@@ -60,6 +60,13 @@ func startMilepost(ctx context.Context, binary, dir string) (*milepostServer, er
 		"MILEPOST_SERVER_ADMIN_LISTEN="+admin,
 		"MILEPOST_STORE_DIR="+dir,
 	)
+	for _, v := range settings {
+		if strings.HasPrefix(v, "--") {
+			cmd.Args = append(cmd.Args, v)
+		} else {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
 	p, err := startProcess(cmd, dir+".log", syscall.SIGTERM)
 	if err != nil {
 		return nil, err

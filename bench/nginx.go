@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 )
 
@@ -39,18 +40,21 @@ http {
 	proxy_http_version 1.1;
 	server { listen %[2]s; tcp_nopush off; location / { proxy_pass http://%[4]s; } }
 	server { listen %[3]s; tcp_nopush on; location / { proxy_pass http://%[4]s; } }
+	server { listen %[6]s; tcp_nopush off; proxy_cache off; default_type application/json; root %[1]s/static; }
 }
 `
 
-// nginxServer is a running nginx with a cache in front of an origin.
+// nginxServer is a running nginx with a cache in front of an origin, and with
+// files.
 type nginxServer struct {
 	*process
-	// withoutPush and withPush are the addresses with tcp_nopush off and on.
-	withoutPush, withPush string
+	// withoutPush and withPush are the addresses with tcp_nopush off and on,
+	// static is that of the files, with tcp_nopush off.
+	withoutPush, withPush, static string
 }
 
-// startNginx starts nginx in dir in front of origin.
-func startNginx(ctx context.Context, dir, origin string) (*nginxServer, error) {
+// startNginx starts nginx in dir in front of origin. files are bodies by path.
+func startNginx(ctx context.Context, dir, origin string, files map[string]cannedAnswer) (*nginxServer, error) {
 	path, err := exec.LookPath("nginx")
 	if err != nil {
 		if path, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
@@ -60,9 +64,16 @@ func startNginx(ctx context.Context, dir, origin string) (*nginxServer, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
+	for name, file := range files {
+		name = filepath.Join(dir, "static", filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(file.Body), 0o644)); err != nil {
+			return nil, fmt.Errorf("cannot write a file for nginx: %w", err)
+		}
+	}
 	off, errOff := freeAddr()
 	on, errOn := freeAddr()
-	if err := errors.Join(errOff, errOn); err != nil {
+	static, errStatic := freeAddr()
+	if err := errors.Join(errOff, errOn, errStatic); err != nil {
 		return nil, err
 	}
 	user := ""
@@ -70,7 +81,7 @@ func startNginx(ctx context.Context, dir, origin string) (*nginxServer, error) {
 		// Its workers read and write below our directory.
 		user = "user root;"
 	}
-	config := fmt.Sprintf(nginxConfig, dir, off, on, origin, user)
+	config := fmt.Sprintf(nginxConfig, dir, off, on, origin, user, static)
 	if err := os.WriteFile(dir+"/nginx.conf", []byte(config), 0o644); err != nil {
 		return nil, err
 	}
@@ -78,9 +89,9 @@ func startNginx(ctx context.Context, dir, origin string) (*nginxServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.ready(ctx, dials(off)), p.ready(ctx, dials(on))); err != nil {
+	if err := errors.Join(p.ready(ctx, dials(off)), p.ready(ctx, dials(on)), p.ready(ctx, dials(static))); err != nil {
 		_ = p.end()
 		return nil, err
 	}
-	return &nginxServer{p, off, on}, nil
+	return &nginxServer{p, off, on, static}, nil
 }

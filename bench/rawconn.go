@@ -60,6 +60,10 @@ func (c *rawConn) roundTrip(request []byte) (int, []byte, error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("no status in %q", excerpt(header))
 	}
+	if status == 304 || status == 204 {
+		// Neither has a body, whatever its headers say (RFC 9112, section 6.3).
+		return status, nil, nil
+	}
 	if v, ok := headerValue(header, "Content-Length"); ok {
 		n, err := strconv.Atoi(string(v))
 		if err != nil || n < 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,68 +29,102 @@ func runRead(ctx context.Context, args []string, out, progress io.Writer) error 
 	return s.run(args, out, func() error { return measureReads(s) })
 }
 
-// measureReads reads one checkpoint again and again from many connections.
+// measureReads reads checkpoints from many connections: the same one again and
+// again, the same one that the caller has already, and many that are not in
+// the hot tier.
 func measureReads(s *scenario) error {
 	server, err := s.startSubject()
 	if err != nil {
 		return err
 	}
-	stored := make([]storedAnswer, len(readSizes))
+	hot := make([]storedAnswer, len(readSizes))
 	canned := map[string]cannedAnswer{}
 	for i, r := range readSizes {
-		if stored[i], err = storeAnswer(s.ctx, server, r.size); err != nil {
+		if hot[i], err = storeAnswer(s.ctx, server, r.size); err != nil {
 			return err
 		}
-		canned[stored[i].path] = stored[i].cannedAnswer
+		canned[hot[i].path] = hot[i].cannedAnswer
 	}
-	var bare *fasthttpPeer
-	var nginx *nginxServer
-	if s.peers && s.target == "" {
-		if bare, err = startFasthttpPeer(s.ctx, canned, s.path("answers.json")); err != nil {
-			return err
-		}
-		s.cleanup(bare.end)
-		// Its origin is the bare peer, which it asks once for each body.
-		nginx, err = startNginx(s.ctx, s.path("nginx"), bare.addr)
-		switch {
-		case errors.Is(err, errNoPeer):
-			s.report.note("left out: %v", err)
-		case err != nil:
-			return err
-		default:
-			s.cleanup(nginx.end)
-		}
+	peers, err := startReadPeers(s, canned)
+	if err != nil {
+		return err
 	}
 	for i, r := range readSizes {
-		get := func(addr string) func() ([]task, error) {
-			return func() ([]task, error) {
-				var tasks []task
-				for range readConnections {
-					t, err := newReadTask(addr, server.key, stored[i].path, []byte(stored[i].Body))
-					if err != nil {
-						return tasks, err
-					}
-					tasks = append(tasks, t)
-				}
-				return tasks, nil
-			}
-		}
-		systems := []system{driven("milepost", server.pid, get(server.addr))}
-		if bare != nil {
-			systems = append(systems, driven("bare fasthttp", bare.pid(), get(bare.addr)))
-		}
-		if nginx != nil {
-			systems = append(systems,
-				driven("nginx, tcp_nopush off", nginx.pid(), get(nginx.withoutPush)),
-				driven("nginx, tcp_nopush on", nginx.pid(), get(nginx.withPush)))
-		}
-		all, err := s.interleave(fmt.Sprintf("GET %d KB, %d connections", r.size>>10, readConnections), systems)
+		systems := append([]readSystem{{"milepost", server.pid, server.addr}}, peers...)
+		all, err := s.interleave(fmt.Sprintf("GET %d KB, %d connections", r.size>>10, readConnections), drivenReads(systems, []knownGet{hot[i].get(server.key)}))
 		if err != nil {
 			return err
 		}
 		s.report.compare(all, "milepost", "bare fasthttp", "requests per server CPU second", measurement.perCPUSecond, r.bare)
 		s.report.compare(all, "milepost", betterNginx(all), "requests per server CPU second", measurement.perCPUSecond, r.nginxHit)
 		s.report.compare(all, "milepost", betterNginx(all), "requests/s", measurement.perSecond, 0)
+		s.report.compare(all, "milepost", nginxStatic, "requests per server CPU second", measurement.perCPUSecond, 0)
+		s.report.compare(all, "milepost", varnishName, "requests per server CPU second", measurement.perCPUSecond, 0)
+	}
+	if err := measureNotModified(s, server, hot[0], peers); err != nil {
+		return err
+	}
+	return measureColdReads(s, server)
+}
+
+// measureNotModified reads a checkpoint that the caller has already.
+func measureNotModified(s *scenario, server subject, a storedAnswer, peers []readSystem) error {
+	tag := a.header("ETag")
+	if tag == "" {
+		s.report.note("left out: 304, because the server gives no ETag")
+		return nil
+	}
+	systems := []readSystem{{"milepost", server.pid, server.addr}}
+	for _, p := range peers {
+		// These compare the ETag that they have cached; the others have none.
+		if p.name == nginxPushOff || p.name == varnishName {
+			systems = append(systems, p)
+		}
+	}
+	known := a.get(server.key)
+	known.status, known.want = http.StatusNotModified, nil
+	known.request = bytes.Replace(known.request, []byte("\r\n\r\n"), []byte("\r\nIf-None-Match: "+tag+"\r\n\r\n"), 1)
+	all, err := s.interleave(fmt.Sprintf("GET 304, %d connections", readConnections), drivenReads(systems, []knownGet{known}))
+	if err != nil {
+		return err
+	}
+	for _, p := range systems[1:] {
+		s.report.compare(all, "milepost", p.name, "requests per server CPU second", measurement.perCPUSecond, 0)
+	}
+	return nil
+}
+
+// coldCheckpoints are read in turn by all connections when reads are cold.
+const coldCheckpoints = 300
+
+// measureColdReads reads many checkpoints from a server that keeps no answers in
+// memory. One that --target names may keep them, so it is not measured.
+func measureColdReads(s *scenario, server subject) error {
+	if server.end == nil {
+		s.report.note("left out: cold reads, because a server that runs already may have kept the answers")
+		return nil
+	}
+	cold, err := s.startServer(s.path("cold-data"), "MILEPOST_CACHE_SIZE=0B")
+	if err != nil {
+		return err
+	}
+	n := coldCheckpoints
+	if s.smoke {
+		n = 10
+	}
+	for _, r := range readSizes {
+		var gets []knownGet
+		for range n {
+			a, err := storeAnswer(s.ctx, subject{addr: cold.addr, key: benchKey}, r.size)
+			if err != nil {
+				return err
+			}
+			gets = append(gets, a.get(benchKey))
+		}
+		name := fmt.Sprintf("GET %d KB from the store (cache.size 0), %d connections", r.size>>10, readConnections)
+		if _, err := s.interleave(name, drivenReads([]readSystem{{"milepost", cold.pid(), cold.addr}}, gets)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -100,7 +135,7 @@ func betterNginx(all []series) string {
 	name, best := "", 0.0
 	for _, s := range all {
 		rate := median(s.values(measurement.perCPUSecond))
-		if strings.HasPrefix(s.System, "nginx") && rate > best {
+		if (s.System == nginxPushOff || s.System == nginxPushOn) && rate > best {
 			name, best = s.System, rate
 		}
 	}
@@ -111,6 +146,21 @@ func betterNginx(all []series) string {
 type storedAnswer struct {
 	path string
 	cannedAnswer
+}
+
+// get returns the GET of the answer with that key.
+func (a storedAnswer) get(key string) knownGet {
+	return knownGet{request: getRequest("127.0.0.1", key, a.path), status: http.StatusOK, want: []byte(a.Body)}
+}
+
+// header returns the value of a header, empty if there is none.
+func (a storedAnswer) header(name string) string {
+	for _, h := range a.Headers {
+		if strings.EqualFold(h[0], name) {
+			return h[1]
+		}
+	}
+	return ""
 }
 
 // storeAnswer posts a checkpoint whose answer to GET has a body of size bytes.

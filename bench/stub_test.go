@@ -140,11 +140,16 @@ func (s *stub) page(w http.ResponseWriter, j *stubJob, r *http.Request) {
 		return absent
 	}
 	take, skip := number("take", 10), number("skip", 0)
-	from := min(skip, len(j.checkpoints))
-	to := min(from+take, len(j.checkpoints))
+	all := j.checkpoints
+	if r.URL.Query().Get("order") == "desc" {
+		all = slices.Clone(all)
+		slices.Reverse(all)
+	}
+	from := min(skip, len(all))
+	to := min(from+take, len(all))
 	// Joined, not encoded again: under the race detector that takes longer than
 	// a smoke run.
-	page := slices.Concat([]byte(`{"data":{"checkpoints":[`), bytes.Join(j.checkpoints[from:to], []byte{','}),
+	page := slices.Concat([]byte(`{"data":{"checkpoints":[`), bytes.Join(all[from:to], []byte{','}),
 		fmt.Appendf(nil, `]},"meta":{"total":%d,"take":%d,"skip":%d}}`, len(j.checkpoints), take, skip))
 	_, _ = w.Write(page)
 }

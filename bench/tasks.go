@@ -84,21 +84,29 @@ func numberAfter(body []byte, name string) (int64, error) {
 	return strconv.ParseInt(string(digits[:n]), 10, 64)
 }
 
-// readTask repeats one GET whose answer is known.
+// readTask repeats GETs whose answers are known.
 type readTask struct {
-	conn    *rawConn
-	request []byte
-	want    []byte
-	sent    int
+	conn *rawConn
+	// gets are asked in turn, from next on.
+	gets       []knownGet
+	next, sent int
 }
 
-// newReadTask returns a task that reads path at addr and wants the body want.
-func newReadTask(addr, key, path string, want []byte) (*readTask, error) {
+// knownGet is a GET and the status and body of its answer.
+type knownGet struct {
+	request []byte
+	status  int
+	want    []byte
+}
+
+// newReadTask returns a task that asks addr for gets, from the one with the
+// index first on.
+func newReadTask(addr string, gets []knownGet, first int) (*readTask, error) {
 	conn, err := dialRaw(addr)
 	if err != nil {
 		return nil, err
 	}
-	return &readTask{conn: conn, request: getRequest(addr, key, path), want: want}, nil
+	return &readTask{conn: conn, gets: gets, next: first % len(gets)}, nil
 }
 
 // close implements task.
@@ -106,14 +114,19 @@ func (t *readTask) close() { t.conn.close() }
 
 // do implements task.
 func (t *readTask) do() error {
-	body, err := t.conn.ask(t.request)
-	if err != nil {
+	g := &t.gets[t.next]
+	if t.next++; t.next == len(t.gets) {
+		t.next = 0
+	}
+	status, body, err := t.conn.roundTrip(g.request)
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(body) != len(t.want) {
-		return fmt.Errorf("a body of %d bytes, not %d", len(body), len(t.want))
-	}
-	if t.sent%deepCheckEvery == 0 && !bytes.Equal(body, t.want) {
+	case status != g.status:
+		return fmt.Errorf("status %d, not %d: %s", status, g.status, excerpt(body))
+	case len(body) != len(g.want):
+		return fmt.Errorf("a body of %d bytes, not %d", len(body), len(g.want))
+	case t.sent%deepCheckEvery == 0 && !bytes.Equal(body, g.want):
 		return fmt.Errorf("the body differs from what was stored: %s", excerpt(body))
 	}
 	t.sent++

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -34,6 +36,28 @@ func readTrace(path string) (*trace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what belongs to the trace %s: %w", path, err)
 	}
+	return parseTrace(path, raw, metaPath, rawMeta)
+}
+
+// bundledTraces are recorded jobs that this program holds.
+var bundledTraces = []string{"delegation", "interactive-resume", "max-steps"}
+
+//go:embed testdata/*.jsonl testdata/*.meta.json
+var bundledFiles embed.FS
+
+// bundledTrace returns one of bundledTraces.
+func bundledTrace(name string) (*trace, error) {
+	path, metaPath := "testdata/"+name+".jsonl", "testdata/"+name+".meta.json"
+	raw, err := bundledFiles.ReadFile(path)
+	rawMeta, metaErr := bundledFiles.ReadFile(metaPath)
+	if err := errors.Join(err, metaErr); err != nil {
+		return nil, err
+	}
+	return parseTrace(path, raw, metaPath, rawMeta)
+}
+
+// parseTrace reads the bodies of a trace and what its meta file tells of them.
+func parseTrace(path string, raw []byte, metaPath string, rawMeta []byte) (*trace, error) {
 	var meta struct {
 		PerLine []traceLine `json:"perLine"`
 	}

@@ -51,8 +51,8 @@ func startWritePeers(s *scenario, cross bool) (writePeers, error) {
 	return p, nil
 }
 
-// measureWrites posts from 1, 16 and 64 connections, each to a job of its own.
-// cross adds PostgreSQL loaded by pgbench to those of 64.
+// measureWrites posts from 1, 16 and 64 connections, each to a job of its own,
+// and then recorded jobs. cross adds PostgreSQL loaded by pgbench to those of 64.
 func measureWrites(s *scenario, server subject, cross bool) error {
 	peers, err := startWritePeers(s, cross)
 	if err != nil {
@@ -105,5 +105,5 @@ func measureWrites(s *scenario, server subject, cross bool) error {
 		s.report.compare(all, "postgres", "postgres by pgbench", "requests/s", measurement.perSecond, 0)
 		s.report.compare(all, "postgres", "postgres by pgbench", "requests per server CPU second", measurement.perCPUSecond, 0)
 	}
-	return nil
+	return measureRecordedJobs(s, server, peers)
 }
