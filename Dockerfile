@@ -26,5 +26,7 @@ ENV MILEPOST_SERVER_LISTEN=:8080 \
     MILEPOST_STORE_DIR=/data
 VOLUME /data
 EXPOSE 8080
+# The program asks its own admin listener; there is no shell for another way.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["/usr/bin/milepost", "health"]
 ENTRYPOINT ["/usr/bin/milepost"]
 CMD ["serve"]
