@@ -361,7 +361,7 @@ func TestAListLooksAtABoundedNumberOfJobs(t *testing.T) {
 		complete bool
 	}{{2, 2, false}, {3, 3, true}, {4, 3, true}} {
 		for _, sort := range []string{sortStartedAt, sortTokens} {
-			p := jobsPage{server: a.server, source: fakeJobs(true, 3), query: jobsQuery{sort: sort, take: 10}, limit: c.limit, complete: true}
+			p := jobsPage{server: a.server, source: fakeJobs(true, 3), query: jobsQuery{pageQuery: pageQuery{take: 10}, sort: sort}, limit: c.limit, complete: true}
 			if err := p.find(time.Now().Add(time.Hour)); err != nil || p.total != c.total || p.complete != c.complete {
 				t.Errorf("at most %d by %s: %d, complete %t, %v", c.limit, sort, p.total, p.complete, err)
 			}
@@ -371,7 +371,7 @@ func TestAListLooksAtABoundedNumberOfJobs(t *testing.T) {
 
 func TestAListTakesABoundedTime(t *testing.T) {
 	a := start(t, nil)
-	p := jobsPage{server: a.server, source: fakeJobs(false, 1000), query: jobsQuery{sort: sortLastAt, take: 10}, limit: maxListedJobs}
+	p := jobsPage{server: a.server, source: fakeJobs(false, 1000), query: jobsQuery{pageQuery: pageQuery{take: 10}, sort: sortLastAt}, limit: maxListedJobs}
 	if err := p.find(time.Now().Add(-time.Second)); errorFor(err) != errScanTimeout {
 		t.Errorf("got %v", err)
 	}
