@@ -44,6 +44,7 @@ func commands() []command {
 		{"slow", "latency of the others when 300 of 10,000 subscribers stall, or read drop by drop", runSlow},
 		{"resume", "10,000 subscribers that come back at once, each 50 checkpoints behind", runResume},
 		{"mixed-get", "p99 of a hot GET while 10,000 subscribers get events", runMixedGet},
+		{"sidecar", "in front of an upstream: cached and passed GETs against nginx, fan-out, added latency, and what reached it", runSidecar},
 		{"mixed", "the day of a busy sidecar: writes, reads, lists and streams at once", runMixed},
 		{"soak", "that day for an hour: memory, descriptors and latency over time", runSoak},
 		{"generator", "this program's request rate against wrk's on a static file", runGenerator},

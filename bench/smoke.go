@@ -15,7 +15,7 @@ var smokeSteps = []struct {
 	args []string
 }{
 	{"verify", nil}, {"write", nil}, {"read", nil}, {"list", nil}, {"growth", nil}, {"store", nil}, {"start", nil}, {"fanout", nil},
-	{"slow", nil}, {"resume", nil}, {"mixed-get", nil}, {"mixed", nil}, {"soak", nil}, {"generator", nil}, {"compare", nil},
+	{"slow", nil}, {"resume", nil}, {"mixed-get", nil}, {"sidecar", nil}, {"mixed", nil}, {"soak", nil}, {"generator", nil}, {"compare", nil},
 	// Its scenarios have run; what is seen here is that the report can be written.
 	{"report", []string{"--only", "Reads,The day of a busy sidecar"}},
 }

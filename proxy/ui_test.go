@@ -135,6 +135,10 @@ func TestViewerInFrontOfAnUpstream(t *testing.T) {
 	for _, auth := range []string{"forward", "local"} {
 		t.Run(auth, func(t *testing.T) {
 			a := startPair(t, vfs.NewMem(), config.Default(), auth)
+			// The upstream must be serving before the test's end stops it.
+			if resp, _ := askUI(t, a.upstream, "GET", "/ui/"); resp.StatusCode != 200 {
+				t.Errorf("the upstream's own: %d", resp.StatusCode)
+			}
 			for path, want := range map[string]int{"/ui/": 200, "/ui/main.js": 200, "/ui": 308, "/ui/nothing": 404} {
 				if resp, body := askUI(t, a, "GET", path); resp.StatusCode != want {
 					t.Errorf("%s: %d %s", path, resp.StatusCode, body)

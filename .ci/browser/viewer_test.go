@@ -273,6 +273,38 @@ func TestViewerRefusesAWrongKey(t *testing.T) {
 	v.quiet()
 }
 
+// Who watches with a key that is removed is asked for another one.
+func TestViewerIsRefusedWhenItsKeyIsRemoved(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	job := newJob("removed")
+	s.mustPost(job, "proceeding", 2)
+	v := openViewer(t, s)
+	v.signIn(dashboardKey)
+	v.open(job)
+	v.wantSequences(2)
+	b, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _, found := strings.Cut(string(b), "\n[[auth.keys]]\nname = \"dashboard\"")
+	if !found {
+		t.Fatalf("no such key in\n%s", b)
+	}
+	if err := os.WriteFile(s.config, []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGHUP)
+	v.shows("#state", "Refused: ")
+	v.until(`document.querySelector("#key")`)
+	if eval[int](v.page, "sessionStorage.length") != 0 {
+		t.Error("the page keeps a key that was removed")
+	}
+	v.signIn(runtimeKey)
+	v.wantSequences(2)
+	v.quiet()
+}
+
 // The list shows jobs as they come and go on, and the page of one shows its
 // checkpoints as a runtime writes them: over a kill of the server each once.
 func TestViewerFollowsAJobOverAKill(t *testing.T) {

@@ -24,7 +24,7 @@ export function jobPage(main, id, selected, refused) {
   let moved = false       // the player went to another place since the last drawing
   let info = {}           // the job as the server counts it
   let opening = selected  // a checkpoint to be shown when it is there
-  let asking = false, closed = false
+  let asking = null, closed = false
 
   const facts = new Map(["Status", "Expert", "Steps", "Tokens", "Cost", "Duration", "Context", "Last checkpoint"]
     .map(name => [name, h("dd", null, "–")]))
@@ -57,7 +57,7 @@ export function jobPage(main, id, selected, refused) {
     later()
   })
   const panel = checkpointPanel(id, timeline, {close: () => select("", true), refused, go: c => select(c.id, true)})
-  const empty = h("p", {class: "notice", hidden: true}, "Nothing to see yet.")
+  const empty = h("p", {class: "notice"}, "Nothing to see yet.")
   main.className = "job"
   main.append(h("h1", {class: "unseen"}, `Job ${id}`), strip,
     h("div", {class: "charts", role: "group", "aria-label": "Charts"}, charts.map(c => c.element)), player.element,
@@ -127,6 +127,7 @@ export function jobPage(main, id, selected, refused) {
     if (data.checkpoints) {
       const watching = panel.id && panel.id === timeline.all.at(-1)?.id && player.following
       timeline.add(data.checkpoints)
+      empty.hidden = true
       player.grow(timeline.all.length)
       if (watching) show(timeline.all.at(-1).id)
       if (opening && timeline.find(opening)) {
@@ -143,15 +144,15 @@ export function jobPage(main, id, selected, refused) {
       later()
       return
     }
-    if (data.state === "refused" && data.status === 401) return refused(data.reason)
-    if (data.state === "refused" && data.status === 403) return refused(data.reason)
+    if (data.state === "refused" && (data.status === 401 || data.status === 403)) return refused(data.reason)
     if (data.state === "refused") {
       showState("missing")
       say(empty, `${data.reason}. The id may be wrong, the job may be another organization's, or it may have been deleted.`)
     } else {
       showState(data.state, {since: data.since, reason: data.reason, status: data.status && status(data.status)})
+      say(empty, data.state === "live" ? "No checkpoint yet." : "Nothing to see yet.")
     }
-    empty.hidden = timeline.all.length > 0 || data.state !== "refused"
+    empty.hidden = timeline.all.length > 0
     look()
   }
   worker.onerror = () => showState("refused", {reason: "This browser cannot run the reader of streams"})
@@ -160,17 +161,19 @@ export function jobPage(main, id, selected, refused) {
   // look asks for what is not in the checkpoints: cost and status.
   async function look() {
     if (asking) return
-    asking = true
+    const mine = asking = new AbortController()
+    const timeout = setTimeout(() => mine.abort(), 15_000)
     try {
-      const {job, runs: known} = await askJob(id)
+      const {job, runs: known} = await askJob(id, mine.signal)
       info = job
       runs.know(known)
-      later()
+      if (!closed) later()
     } catch (e) {
       if (e.final && !closed) refused(e.message)
       // Anything else the stream tells as well.
     } finally {
-      asking = false
+      clearTimeout(timeout)
+      asking = null
     }
   }
   const poll = every(5000, look)
@@ -185,6 +188,7 @@ export function jobPage(main, id, selected, refused) {
     close() {
       closed = true
       worker.terminate()
+      asking?.abort()
       poll()
       tick()
       cancelAnimationFrame(frame)

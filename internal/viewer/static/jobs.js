@@ -88,7 +88,7 @@ export function jobsPage(main, refused) {
     }
     table.hidden = jobs.length === 0
     note.hidden = jobs.length > 0
-    say(note, query.filter || query.statuses.length > 0 ? "No job matches." : query.skip > 0 ? "No more jobs." : "No jobs yet. The first checkpoint that a runtime posts makes one.")
+    say(note, query.filter || query.statuses.length > 0 ? "No job matches." : query.skip > 0 ? "No more jobs." : "No jobs yet. A job appears with its first checkpoint; in front of an upstream, once it has been opened by its id.")
     say(range, total > 0 ? `${Math.min(total, query.skip + 1)}–${Math.min(total, query.skip + jobs.length)} of ${whole(total)}${complete ? "" : " or more"}` : "")
     back.disabled = query.skip === 0
     on.disabled = query.skip + jobs.length >= total
@@ -144,7 +144,8 @@ function newRow(id) {
     const experts = j.experts ?? []
     const first = experts[0]?.key ?? j.last?.expert ?? "–"
     say(expert, experts.length > 1 ? `${first} +${experts.length - 1}` : first)
-    say(steps, whole(j.steps ?? j.checkpoints))
+    say(steps, whole(j.steps))
+    steps.title = `${whole(j.checkpoints)} checkpoints`
     say(tokens, count(j.tokens?.totalTokens))
     say(price, cost(j.cost))
     say(action, j.last ? [j.last.action, j.last.toolName].filter((v, i, a) => v && a.indexOf(v) === i).join(" · ") : "–")

@@ -5,7 +5,7 @@ export function pretty(text, most = 2_000_000) {
   let depth = 0, size = 0
   const line = () => "\n" + "  ".repeat(Math.min(depth, 64))
   // A string, a literal, or one sign.
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[^\s"{}[\],:]+|[{}[\],:]/g)) {
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[^\s"{}[\],:]+|[{}[\],:]/g)) {
     let piece = token
     if (token === "{" || token === "[") {
       depth++

@@ -32,6 +32,7 @@ function route() {
   document.title = job ? `${job} – Milepost` : "Jobs – Milepost"
   put(trail, h("a", {href: "#/jobs", "aria-current": job ? null : "page"}, "Jobs"), job && h("span", {class: "id", "aria-current": "page"}, job))
   page = job ? jobPage(main, job, checkpoint, refused) : jobsPage(main, refused)
+  main.focus({preventScroll: true}) // as after loading a page: reading begins here
 }
 
 function decode(part) {

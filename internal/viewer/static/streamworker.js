@@ -108,7 +108,7 @@ function take({event, data}, end) {
   } else if (event === "error") {
     const {type, message} = JSON.parse(data)
     end.reason = message || String(type).replaceAll("_", " ")
-    if (type === "revoked") Object.assign(end, {final: true, status: 401})
+    if (type === "revoked") Object.assign(end, {final: true, status: 401, reason: "The key was removed"})
   }
 }
 

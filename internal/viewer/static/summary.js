@@ -40,7 +40,7 @@ function did(c) {
 // about is what an action was about, in one line: a path, a command, a thought.
 function about(action) {
   for (const name of ["path", "command", "query", "thought", "error", "message", "source", "key", "text"]) {
-    const v = line(action?.[name])
+    const v = line(action?.[name]) || line(action?.args?.[name])
     if (v) return v
   }
   return ""

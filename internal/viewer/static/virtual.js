@@ -30,10 +30,12 @@ export class VirtualList {
       onkeydown: e => this.#key(e),
     }, this.#inner)
     this.#inner.addEventListener("click", e => {
+      // A row that was drawn anew between press and release is not the target.
       const row = e.target.closest(".row")
-      if (!row || !options.selectable(+row.dataset.index)) return
-      this.choose(+row.dataset.index)
-      options.open?.(+row.dataset.index)
+      const i = row ? +row.dataset.index : Math.floor((e.clientY - this.#inner.getBoundingClientRect().top) / options.height)
+      if (i < 0 || i >= this.#count || !options.selectable(i)) return
+      this.choose(i)
+      options.open?.(i)
     })
     this.#watch = new ResizeObserver(() => {
       options.resized?.()
