@@ -22,6 +22,7 @@ func FuzzPath(f *testing.F) {
 		collection(jobID) + jobID, collection(jobID) + "stream", collection("..") + "/", collection("%2e%2e%2f"),
 		"/api/studio/v1/expert_jobs/", "/api/studio/v1/expert_jobs//checkpoints//",
 		string(streamsPath), string(ticketsPath), string(streamsPath) + "/", string(ticketsPath) + "/x",
+		"/ui", "/ui/", "/ui/main.js", "/uix", "/api/milepost/v1/jobs", "/api/milepost/v1/jobs/" + jobID, "/api/milepost/v1/jobs/" + jobID + "/diff",
 	} {
 		f.Add([]byte(p))
 	}
@@ -29,6 +30,13 @@ func FuzzPath(f *testing.F) {
 		target := parsePath(path)
 		fixed := map[route]string{
 			routeOpenAPI: "/openapi.yaml", routeStreams: "/api/milepost/v1/stream", routeTickets: "/api/milepost/v1/stream/tickets",
+			routeJobs: "/api/milepost/v1/jobs",
+		}
+		if target.route == routeUI {
+			if p := string(path); p != "/ui" && !strings.HasPrefix(p, "/ui/") {
+				t.Errorf("%q is taken for the viewer", path)
+			}
+			return
 		}
 		if want, ok := fixed[target.route]; ok && string(path) != want {
 			t.Errorf("%q is taken for %q", path, want)
@@ -37,8 +45,13 @@ func FuzzPath(f *testing.F) {
 		}
 		// What passes is exactly one of the documented paths with valid ids.
 		want := collection(string(target.job)) + string(target.checkpoint)
-		if target.route == routeStream {
+		switch target.route {
+		case routeStream:
 			want += "stream"
+		case routeJob:
+			want = "/api/milepost/v1/jobs/" + string(target.job)
+		case routeDiff:
+			want = "/api/milepost/v1/jobs/" + string(target.job) + "/diff"
 		}
 		if got := string(path); got != want && got+"/" != want {
 			t.Errorf("%q is taken for %q", got, want)

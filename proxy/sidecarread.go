@@ -48,6 +48,8 @@ func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	accepted := a.verdict(q.of, job) == upstream.Fresh
 	if !accepted {
 		key = own(key, q.of) // its own request decides for this credential alone
+	} else {
+		q.held = func() *cache.Entry { return a.held(job, id) }
 	}
 	answer, err := a.ask(key, q)
 	if err == nil && answer.of != q.of && (answer.Status != http.StatusOK || a.verdict(q.of, job) != upstream.Fresh) {
@@ -68,6 +70,18 @@ func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	}
 	give(ctx, e)
 	return nil
+}
+
+// held returns a checkpoint of the local copy, nil if it has none of that id.
+func (a *sidecar) held(job, id string) *cache.Entry {
+	e, err := a.read(job, id)
+	if err != nil {
+		e, err = a.loose(job, id)
+	}
+	if err != nil {
+		return nil
+	}
+	return e
 }
 
 // has reports whether the local copy has a checkpoint.
