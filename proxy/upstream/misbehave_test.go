@@ -61,6 +61,9 @@ func TestPassOfAnUpstreamThatMisbehaves(t *testing.T) {
 				c.send(request)
 				resp, body, err := c.answer("GET")
 				switch {
+				case m.breaks && resp.StatusCode == 502:
+					// The cut came with the head: a whole answer of ours is as good.
+					wantError(t, resp, body, 502)
 				case m.breaks:
 					if resp.StatusCode != m.pass || err == nil {
 						t.Errorf("got a whole %d of %d bytes", resp.StatusCode, len(body))
