@@ -2,6 +2,7 @@ package stream
 
 import (
 	"container/list"
+	"errors"
 	"sync"
 )
 
@@ -12,6 +13,13 @@ const (
 	// A block of history ends when it has as many frames, or bytes.
 	blockFrames = 64
 	blockBytes  = 256 << 10
+)
+
+// Errors of reading history.
+var (
+	// errHole says that history lacks a checkpoint that the tail includes.
+	errHole    = errors.New("history has a hole")
+	errDeleted = errors.New("the job was deleted")
 )
 
 // block is a run of frames read from history, shared by all who are behind at
