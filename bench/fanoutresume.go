@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 )
 
@@ -139,26 +138,35 @@ func mebibytes(pid int) float64 {
 
 // pssWatch looks at the memory of a process tree while something happens.
 type pssWatch struct {
-	ended atomic.Bool
+	ended chan struct{}
 	peak  chan float64
 }
 
+// pssLook is how often memory is looked at.
+const pssLook = 50 * time.Millisecond
+
 // watchPSS begins to look.
 func watchPSS(pid int) *pssWatch {
-	w := &pssWatch{peak: make(chan float64)}
+	w := &pssWatch{ended: make(chan struct{}), peak: make(chan float64)}
 	go func() {
+		tick := time.NewTicker(pssLook)
+		defer tick.Stop()
 		peak := mebibytes(pid)
-		for !w.ended.Load() {
-			time.Sleep(50 * time.Millisecond)
-			peak = max(peak, mebibytes(pid))
+		for {
+			select {
+			case <-tick.C:
+				peak = max(peak, mebibytes(pid))
+			case <-w.ended:
+				w.peak <- max(peak, mebibytes(pid))
+				return
+			}
 		}
-		w.peak <- peak
 	}()
 	return w
 }
 
 // stop returns the most that was seen, in MiB.
 func (w *pssWatch) stop() float64 {
-	w.ended.Store(true)
+	close(w.ended)
 	return <-w.peak
 }
