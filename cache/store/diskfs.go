@@ -72,6 +72,9 @@ func (r roomFS) watch(f vfs.File, name string) vfs.File {
 	if f == nil {
 		return nil
 	}
+	if filepath.Ext(name) == ".log" {
+		f = newLogFile(f)
+	}
 	return roomFile{f, name, r.disk}
 }
 
