@@ -92,7 +92,7 @@ func (s *scenario) compareSystems(name string, systems []system) error {
 	}
 	s.report.compare(all, newBuild, oldBuild, "requests/s", measurement.perSecond, 0)
 	s.report.compare(all, newBuild, oldBuild, "requests per server CPU second", measurement.perCPUSecond, 0)
-	s.report.compareAtMost(all, newBuild, oldBuild, "p99", func(m measurement) float64 { return m.P99 }, 0)
+	s.report.compareAtMost(all, newBuild, oldBuild, "p99", measurement.p99, 0)
 	return nil
 }
 
@@ -121,12 +121,7 @@ func compareFanout(s *scenario, builds []build) error {
 		name string
 		of   func(fanoutRun) float64
 	}{{"deliveries/s", fanoutRun.perSecond}, {"deliveries per server CPU second", fanoutRun.perCPUSecond}} {
-		s.report.Comparisons = append(s.report.Comparisons, comparison{
-			Case: "fan-out, " + c.String(), System: newBuild, Against: oldBuild, Measure: m.name,
-			ratio: compareRuns(a.values(m.of), b.values(m.of)), Errors: a.errors() + b.errors(),
-		})
+		s.report.compareStreams(fmt.Sprintf("fan-out, %s: %s / %s in %s", c, newBuild, oldBuild, m.name), a, b, m.of, 0, 0)
 	}
-	s.report.Failed = s.report.Failed || f.report.Failed
-	s.report.Notes = append(s.report.Notes, f.report.Notes...)
 	return nil
 }

@@ -45,7 +45,8 @@ type epollReader struct {
 	// were read.
 	current *subscriber
 	at      time.Duration
-	events  int64
+	// events and taken are how many events and bytes have come.
+	events, taken int64
 	// dripping are the subscribers that read a little at a time, next at nextDrip.
 	dripping []*subscriber
 	nextDrip time.Duration
@@ -90,7 +91,6 @@ func (e *epollReader) loop() error {
 			return fmt.Errorf("cannot wait for sockets: %w", err)
 		}
 		e.drip(got)
-		before := e.events
 		for _, x := range ready[:max(n, 0)] {
 			s := e.subscribers[x.Fd]
 			e.current = s
@@ -103,9 +103,7 @@ func (e *epollReader) loop() error {
 				e.drop(s, err)
 			}
 		}
-		if e.events != before {
-			e.delivered.Store(e.events)
-		}
+		e.count(e.events, e.taken)
 		if n > 0 && n < fewReady && len(e.subscribers) >= napFrom {
 			nap()
 		}
@@ -226,7 +224,7 @@ func (e *epollReader) read(s *subscriber, ended bool, got func(marker)) error {
 			return errEnded
 		}
 		e.at = e.swarm.now()
-		e.bytes.Add(int64(n))
+		e.taken += int64(n)
 		begun := s.stream.begun
 		if discard > 0 {
 			s.stream.discarded(n, got)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +15,7 @@ func runFanout(ctx context.Context, args []string, out, progress io.Writer) erro
 	var f fanoutFlags
 	s.flags.StringVar(&f.subscribers, "subscribers", "", "`NUMBERS` of subscribers of a job, such as 1,100,10000")
 	s.flags.StringVar(&f.sizes, "size", "", "`SIZES` of a frame, such as 1KB,32KB (default 1KB)")
+	s.flags.StringVar(&f.trace, "trace", "", "publish the checkpoints of this `FILE` of bodies, a line each, or of "+strings.Join(bundledTraces, ", ")+"; not with --size")
 	s.flags.Float64Var(&f.rate, "rate", 0, "publish `N` times a second instead of when all have the last event")
 	s.flags.IntVar(&f.backlog, "backlog", 0, "publish `N` events at once instead of one")
 	s.flags.IntVar(&f.jobs, "jobs", 0, "publish to `N` jobs, of 10 subscribers each by default")
@@ -28,6 +31,11 @@ func runFanout(ctx context.Context, args []string, out, progress io.Writer) erro
 			}
 			memory = min(memory, 20)
 		}
+		if i := slices.IndexFunc(cases, func(c fanoutCase) bool { return c.Trace != "" }); i >= 0 {
+			if s.trace, err = readTraceEvents(cases[i].Trace); err != nil {
+				return err
+			}
+		}
 		return measureFanout(s, cases, memory)
 	})
 }
@@ -35,10 +43,10 @@ func runFanout(ctx context.Context, args []string, out, progress io.Writer) erro
 // fanoutFlags choose the cases; without any, they are those of the project's
 // own figures.
 type fanoutFlags struct {
-	subscribers, sizes string
-	rate               float64
-	backlog, jobs      int
-	memory             bool
+	subscribers, sizes, trace string
+	rate                      float64
+	backlog, jobs             int
+	memory                    bool
 }
 
 const (
@@ -61,6 +69,7 @@ func usualCases() []fanoutCase {
 		{Jobs: 1, Subscribers: 1000, Size: smallFrame, Backlog: 1, Rate: 10},
 		{Jobs: 1, Subscribers: mostSubscribers, Size: smallFrame, Backlog: 1, Rate: 10},
 		{Jobs: 1000, Subscribers: 10, Size: smallFrame, Backlog: 1},
+		{Jobs: 1, Subscribers: 1000, Trace: usualTrace, Backlog: 1},
 	}
 }
 
@@ -74,7 +83,7 @@ type fanoutBound struct {
 // boundsOf returns the bounds of a case.
 func boundsOf(c fanoutCase) []fanoutBound {
 	perCPU := fanoutBound{measure: "deliveries per server CPU second", of: fanoutRun.perCPUSecond}
-	tail := fanoutBound{measure: "p99", of: func(r fanoutRun) float64 { return r.P99 }}
+	tail := fanoutBound{measure: "p99", of: fanoutRun.p99}
 	rate := fanoutBound{measure: "deliveries/s", of: fanoutRun.perSecond}
 	n := c.Subscribers
 	switch {
@@ -121,6 +130,9 @@ func (f fanoutFlags) cases() ([]fanoutCase, int, error) {
 	if f.memory {
 		return nil, subscribers[len(subscribers)-1], nil
 	}
+	if f.sizes != "" && f.trace != "" {
+		return nil, 0, usageError{errors.New("the frames of a --trace have the sizes that they have, so there is no --size")}
+	}
 	if f.sizes == "" {
 		f.sizes = sizeText(smallFrame)
 	}
@@ -128,10 +140,13 @@ func (f fanoutFlags) cases() ([]fanoutCase, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	if f.trace != "" {
+		sizes = []int{0}
+	}
 	var cases []fanoutCase
 	for _, size := range sizes {
 		for _, n := range subscribers {
-			c := fanoutCase{Jobs: max(1, f.jobs), Subscribers: n, Size: size, Rate: f.rate, Backlog: max(1, f.backlog)}
+			c := fanoutCase{Jobs: max(1, f.jobs), Subscribers: n, Size: size, Trace: f.trace, Rate: f.rate, Backlog: max(1, f.backlog)}
 			if c.Jobs*n > maxSubscribers {
 				return nil, 0, usageError{fmt.Errorf("%d jobs of %d subscribers are more than %d", c.Jobs, n, maxSubscribers)}
 			}
@@ -168,7 +183,10 @@ func measureCases(s *fanoutScenario, cases []fanoutCase) error {
 	if err != nil {
 		return err
 	}
-	single := map[fanoutCase]map[seriesKey]fanoutSeries{}
+	if err := s.learnTrace(systems); err != nil {
+		return err
+	}
+	single := map[fanoutCase]map[seriesKey]series[fanoutRun]{}
 	for _, c := range cases {
 		all, err := s.interleaveFanout([]fanoutCase{c}, systems)
 		if err != nil {
@@ -184,7 +202,7 @@ func measureCases(s *fanoutScenario, cases []fanoutCase) error {
 					b.atLeast, b.atMost = 0, 0
 				}
 				name := fmt.Sprintf("%s: milepost / %s in %s", c, x.name, b.measure)
-				s.report.compare(name, all[seriesKey{c.String(), "milepost"}], all[seriesKey{c.String(), x.name}], b.of, b.atLeast, b.atMost)
+				s.report.compareStreams(name, all[seriesKey{c.String(), "milepost"}], all[seriesKey{c.String(), x.name}], b.of, b.atLeast, b.atMost)
 			}
 		}
 	}
@@ -200,7 +218,7 @@ func measureCases(s *fanoutScenario, cases []fanoutCase) error {
 				atLeast = 4
 			}
 			name := fmt.Sprintf("%s, %s: against one at a time in deliveries per server CPU second", strings.TrimSpace(c.String()), x.name)
-			s.report.compare(name, single[c][seriesKey{c.String(), x.name}], single[one][seriesKey{one.String(), x.name}], fanoutRun.perCPUSecond, atLeast, 0)
+			s.report.compareStreams(name, single[c][seriesKey{c.String(), x.name}], single[one][seriesKey{one.String(), x.name}], fanoutRun.perCPUSecond, atLeast, 0)
 		}
 	}
 	return nil

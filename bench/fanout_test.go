@@ -99,11 +99,11 @@ func (s *streamStub) stream(w http.ResponseWriter, r *http.Request) {
 }
 
 // runAgainst runs a scenario's smoke against s and returns its report.
-func (s *streamStub) runAgainst(t *testing.T, run func(args []string, out *bytes.Buffer) error, args ...string) (fanoutReport, string, error) {
+func (s *streamStub) runAgainst(t *testing.T, run func(args []string, out *bytes.Buffer) error, args ...string) (report, string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	err := run(append([]string{"--smoke", "--json", "--dir", t.TempDir(), "--target", s.URL, "--key", stubKey}, args...), &out)
-	var r fanoutReport
+	var r report
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatalf("the report is no JSON: %v\n%s", err, out.String())
@@ -137,6 +137,8 @@ func TestFanoutScenariosWithAServerThatIsRight(t *testing.T) {
 		{"fanout", nil, len(usualCases())},
 		{"fanout", []string{"--subscribers", "3,20", "--size", "2KB,32KB"}, 4},
 		{"fanout", []string{"--jobs", "5", "--subscribers", "4", "--size", "2KB"}, 1},
+		{"fanout", []string{"--trace", "delegation", "--subscribers", "3,20"}, 2},
+		{"fanout", []string{"--trace", "testdata/interactive-resume.jsonl", "--jobs", "3", "--subscribers", "4"}, 1},
 		{"slow", nil, 3},
 		{"mixed", nil, 6},
 		{"soak", nil, 0},
@@ -147,10 +149,10 @@ func TestFanoutScenariosWithAServerThatIsRight(t *testing.T) {
 		if err != nil || r.Failed {
 			t.Errorf("%s %v: %v\n%s", c.name, c.args, err, text)
 		}
-		if len(r.Series) != c.series {
-			t.Errorf("%s %v: %d series, not %d\n%s", c.name, c.args, len(r.Series), c.series, text)
+		if len(r.Streams) != c.series {
+			t.Errorf("%s %v: %d series, not %d\n%s", c.name, c.args, len(r.Streams), c.series, text)
 		}
-		for _, s := range r.Series {
+		for _, s := range r.Streams {
 			x := s.Runs[0]
 			if x.Deliveries == 0 || x.P50 <= 0 || x.P99 < x.P50 || x.Max < x.P99 {
 				t.Errorf("%s: %+v", s.Case, x)
@@ -217,10 +219,10 @@ func TestFanoutReportsAServerThatIsWrong(t *testing.T) {
 			if !errors.Is(err, errReported) || !r.Failed {
 				t.Errorf("error %v, failed %v", err, r.Failed)
 			}
-			if len(r.Series) != 1 {
+			if len(r.Streams) != 1 {
 				t.Fatalf("no series\n%s", text)
 			}
-			if got := r.Series[0].Runs[0].Faults; got != c.want {
+			if got := r.Streams[0].Runs[0].Faults; got != c.want {
 				t.Errorf("found %+v, not %+v\n%s", got, c.want, text)
 			}
 			if !strings.Contains(text, "FAULT: ") || !strings.Contains(text, "FIGURES NOT VALID") || !strings.Contains(text, c.says) {
@@ -306,7 +308,7 @@ func (s *swarm) latencyAbove(d time.Duration) int {
 func TestFanoutFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"--subscribers", "0"}, {"--subscribers", "20000"}, {"--size", "1MB"}, {"--rate", "-1"}, {"--rate", "1", "--jobs", "2"},
-		{"--jobs", "2000"}, {"--peers", "redis"}, {"--target", "https://x:1"}, {"--peers", "none", "--alone"},
+		{"--jobs", "2000"}, {"--trace", "none-such.jsonl"}, {"--trace", usualTrace, "--size", "1KB"}, {"--peers", "redis"}, {"--target", "https://x:1"}, {"--peers", "none", "--alone"},
 	} {
 		var out, progress bytes.Buffer
 		err := runFanout(t.Context(), args, &out, &progress)
@@ -321,20 +323,20 @@ func TestFanoutReportJudges(t *testing.T) {
 	run := func(rate int64, p99 float64) fanoutRun {
 		return fanoutRun{Deliveries: rate, Seconds: 1, ServerCPU: 1, P99: p99}
 	}
-	a := fanoutSeries{Case: "c", System: "milepost", Runs: []fanoutRun{run(300, 1), run(500, 2), run(200, 3)}}
-	b := fanoutSeries{Case: "c", System: "nchan", Runs: []fanoutRun{run(100, 2), run(100, 2), run(100, 2)}}
-	var r fanoutReport
-	r.add([]fanoutSeries{a, b})
-	r.compare("rate", a, b, fanoutRun.perCPUSecond, 4, 0)
-	r.compare("tail", a, b, func(x fanoutRun) float64 { return x.P99 }, 0, 1)
+	a := series[fanoutRun]{Case: "c", System: "milepost", Runs: []fanoutRun{run(300, 1), run(500, 2), run(200, 3)}}
+	b := series[fanoutRun]{Case: "c", System: "nchan", Runs: []fanoutRun{run(100, 2), run(100, 2), run(100, 2)}}
+	var r report
+	r.addStreams([]series[fanoutRun]{a, b})
+	r.compareStreams("rate", a, b, fanoutRun.perCPUSecond, 4, 0)
+	r.compareStreams("tail", a, b, func(x fanoutRun) float64 { return x.P99 }, 0, 1)
 	b.Runs[1].Faults.Lost = 2
-	r.compare("with losses", a, b, fanoutRun.perCPUSecond, 1, 0)
+	r.compareStreams("with losses", a, b, fanoutRun.perCPUSecond, 1, 0)
 	var text bytes.Buffer
 	r.print(&text)
 	for _, want := range []string{
-		"rate: 3.00 (median of 3 pairs of runs, 2.00–5.00)  [wanted: at least 4, MISSED]",
-		"tail: 1.00 (median of 3 pairs of runs, 0.50–1.50)  [wanted: at most 1, met]",
-		"with losses: 3.00 (median of 3 pairs of runs, 2.00–5.00)  [wanted: at least 1, met]  NOT VALID: 2 errors",
+		"rate: 3.00 (median of 3 pairs of runs; mean 3.11, 95 % confidence 0.99–9.72)  [wanted: at least 4, MISSED]",
+		"tail: 1.00 (median of 3 pairs of runs; mean 0.91, 95 % confidence 0.23–3.61)  [wanted: at most 1, met]",
+		"with losses: 3.00 (median of 3 pairs of runs; mean 3.11, 95 % confidence 0.99–9.72)  [wanted: at least 1, met]  NOT VALID: 2 errors",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())

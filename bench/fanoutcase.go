@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -11,8 +12,11 @@ type fanoutCase struct {
 	// Jobs have Subscribers each.
 	Jobs        int `json:"jobs"`
 	Subscribers int `json:"subscribers"`
-	// Size of a frame in bytes.
+	// Size of a frame in bytes, 0 for those of a trace.
 	Size int `json:"size"`
+	// Trace names the recorded job whose checkpoints are the events, empty for
+	// events of one size.
+	Trace string `json:"trace,omitempty"`
 	// Rate is how many times a second something is published, 0 for as soon as
 	// all subscribers have what was published before.
 	Rate float64 `json:"rate,omitempty"`
@@ -25,7 +29,11 @@ type fanoutCase struct {
 
 // String names the case.
 func (c fanoutCase) String() string {
-	s := fmt.Sprintf("%d × %s", c.Subscribers, sizeText(c.Size))
+	event := sizeText(c.Size)
+	if c.Trace != "" {
+		event = "trace " + strings.TrimSuffix(filepath.Base(c.Trace), ".jsonl")
+	}
+	s := fmt.Sprintf("%d × %s", c.Subscribers, event)
 	if c.Jobs > 1 {
 		s = fmt.Sprintf("%d jobs of %s", c.Jobs, s)
 	}

@@ -71,6 +71,11 @@ func (m marker) paddingText() []byte {
 	return pool[at : at+int(m.padding)]
 }
 
+// differs says that an event is not what was published.
+func (m marker) differs() error {
+	return fmt.Errorf("event %d of job %d is not the one that was published", m.sequence, m.job)
+}
+
 // appendPayload appends the marker m and its padding, so that the whole has
 // size bytes; m.padding is set.
 func appendPayload(b []byte, m marker, size int) []byte {

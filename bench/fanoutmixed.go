@@ -55,8 +55,8 @@ func measureMixedGet(s *fanoutScenario, c fanoutCase) error {
 	if err != nil {
 		return err
 	}
-	idle, busy := fanoutSeries{Case: "GET, subscribers idle", System: "milepost"}, fanoutSeries{Case: "GET, " + c.String(), System: "milepost"}
-	events := fanoutSeries{Case: c.String() + " beside GET", System: "milepost"}
+	idle, busy := series[fanoutRun]{Case: "GET, subscribers idle", System: "milepost"}, series[fanoutRun]{Case: "GET, " + c.String(), System: "milepost"}
+	events := series[fanoutRun]{Case: c.String() + " beside GET", System: "milepost"}
 	var late []float64
 	for round := range s.rounds {
 		for _, publish := range []bool{false, true} {
@@ -74,12 +74,11 @@ func measureMixedGet(s *fanoutScenario, c fanoutCase) error {
 			}
 		}
 	}
-	s.report.add([]fanoutSeries{idle, busy, events})
-	p99 := func(r fanoutRun) float64 { return r.P99 }
-	s.report.compare("p99 of a hot GET of 4 KB: while events are sent / while none is", busy, idle, p99, 0, 0)
-	low, high := bounds(busy.values(p99))
+	s.report.addStreams([]series[fanoutRun]{idle, busy, events})
+	s.report.compareStreams("p99 of a hot GET of 4 KB: while events are sent / while none is", busy, idle, fanoutRun.p99, 0, 0)
+	low, high := bounds(busy.values(fanoutRun.p99))
 	s.report.Figures = append(s.report.Figures,
-		figure{Name: fmt.Sprintf("p99 of a hot GET during %s (median of %d, %.2f–%.2f)", c, s.rounds, low, high), Value: busy.median(p99), Unit: "ms", AtMost: quickGet},
+		figure{Name: fmt.Sprintf("p99 of a hot GET during %s (median of %d, %.2f–%.2f)", c, s.rounds, low, high), Value: busy.median(fanoutRun.p99), Unit: "ms", AtMost: quickGet},
 		figure{Name: "p99 of how late the generator itself sent, median of all runs", Value: median(late), Unit: "ms"})
 	s.report.note("In the rows of GET, a delivery is an answer. %d GET a second over %d connections; latency from when each was to be sent.", getRate, getConnections)
 	return nil

@@ -16,7 +16,7 @@ func (l *fanoutLoad) next(p *publisher, job int, sent func() time.Duration, wait
 		m := marker{job: uint32(job), sequence: l.last[job] + 1, sent: sent()}
 		// An event that was sent may arrive, whatever the answer says.
 		l.last[job]++
-		if _, err := p.publish(l.topics[job], m, l.payload); err != nil {
+		if _, err := l.publish(p, m); err != nil {
 			return err
 		}
 	}
@@ -33,7 +33,7 @@ type meter struct {
 // startMeter begins to count.
 func (l *fanoutLoad) startMeter() meter {
 	m := meter{l, time.Now(), cpuOf(l.system.pid), selfCPU()}
-	l.bytesBefore, l.deliveredBefore = l.swarm.bytes(), l.swarm.delivered()
+	l.deliveredBefore, l.bytesBefore = l.swarm.counts()
 	l.swarm.since.Store(int64(l.swarm.now()))
 	return m
 }

@@ -38,12 +38,12 @@ var nchanModules = []string{
 // is published from then on. The buffer is four times the backlog that the
 // benchmark publishes at once.
 const nchanConfig = `
-load_module %[1]s;
+load_module %[4]s;
 worker_processes 2;
 worker_rlimit_nofile 20000;
-pid %[2]s/nginx.pid;
+pid %[1]s/nginx.pid;
 error_log stderr error;
-%[4]s
+%[2]s
 events { worker_connections 18000; }
 http {
 	access_log off;
@@ -52,11 +52,11 @@ http {
 	keepalive_timeout 3600s;
 	client_max_body_size 1m;
 	client_body_buffer_size 256k;
-	client_body_temp_path %[2]s/body;
-	proxy_temp_path %[2]s/proxy;
-	fastcgi_temp_path %[2]s/fastcgi;
-	uwsgi_temp_path %[2]s/uwsgi;
-	scgi_temp_path %[2]s/scgi;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
 	nchan_shared_memory_size 256M;
 	nchan_message_buffer_length 64;
 	nchan_message_timeout 1m;
@@ -77,13 +77,6 @@ http {
 
 // startNchan starts nginx with nchan.
 func startNchan(ctx context.Context, dir string) (*fanoutSystem, error) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		nginx, err = exec.LookPath("/usr/sbin/nginx")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("nginx: %w", errNoPeer)
-	}
 	module := ""
 	for _, path := range nchanModules {
 		if _, err := os.Stat(path); err == nil {
@@ -94,28 +87,13 @@ func startNchan(ctx context.Context, dir string) (*fanoutSystem, error) {
 	if module == "" {
 		return nil, fmt.Errorf("nchan (Debian's libnginx-mod-nchan): %w", errNoPeer)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	user := ""
-	if os.Getuid() == 0 {
-		// Its workers read and write below our directory.
-		user = "user root;"
-	}
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nchanConfig, module, dir, addr, user), 0o644); err != nil {
-		return nil, err
-	}
-	p, err := startProcess(exec.Command(nginx, "-p", dir, "-c", file, "-g", "daemon off;"), dir+".log", syscall.SIGTERM)
+	p, err := runNginx(ctx, dir, nchanConfig, []string{addr}, addr, module)
 	if err != nil {
 		return nil, err
-	}
-	if err := p.ready(ctx, dials(addr)); err != nil {
-		return nil, errors.Join(err, p.end())
 	}
 	// id: 1795518774:12, data: and the line ends.
 	x := plainSystem("nchan", addr, p.pid(), "", "", len("id: 1795518774:0\ndata: \n\n"))

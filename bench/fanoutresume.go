@@ -49,7 +49,7 @@ func (r resume) measure() error {
 		s.cleanup(x.end)
 	}
 	var seconds, peak, cpu, settled []float64
-	failed := int64(0)
+	failed, caught := int64(0), 0
 	for round := range s.rounds {
 		found, err := r.once(x)
 		if err != nil {
@@ -59,6 +59,8 @@ func (r resume) measure() error {
 			round+1, s.rounds, found.seconds, found.cpu, found.peak, found.faults, found.err)
 		if found.faults.sum() > 0 || found.err != "" {
 			s.report.fail("run %d: %s %s", round+1, found.faults, found.err)
+		} else {
+			caught++
 		}
 		failed += found.faults.Failed
 		seconds, cpu = append(seconds, found.seconds), append(cpu, found.cpu)
@@ -68,6 +70,7 @@ func (r resume) measure() error {
 	name := fmt.Sprintf("%d reconnect at once, each %d checkpoints of %s behind", r.subscribers, r.behind, sizeText(r.size))
 	s.report.Figures = append(s.report.Figures,
 		figure{Name: fmt.Sprintf("%s: time until all have caught up (median of %d, %.2f–%.2f)", name, s.rounds, low, high), Value: median(seconds), Unit: "s"},
+		figure{Name: name + ": part of the runs in which all caught up and none was refused", Value: float64(caught) / float64(s.rounds), AtLeast: 1},
 		figure{Name: "refused or cut, in all runs", Value: float64(failed)},
 		figure{Name: "server CPU, median", Value: median(cpu), Unit: "s"},
 		figure{Name: "memory before (PSS), median", Value: median(settled), Unit: "MiB"},

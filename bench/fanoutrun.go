@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 )
@@ -39,6 +41,19 @@ func (r fanoutRun) perSecond() float64 { return float64(r.Deliveries) / r.Second
 // perCPUSecond returns the deliveries per CPU second of the server.
 func (r fanoutRun) perCPUSecond() float64 { return float64(r.Deliveries) / r.ServerCPU }
 
+func (r fanoutRun) p50() float64        { return r.P50 }
+func (r fanoutRun) p99() float64        { return r.P99 }
+func (r fanoutRun) longest() float64    { return r.Max }
+func (r fanoutRun) memory() float64     { return float64(r.PSS) }
+func (r fanoutRun) frameBytes() float64 { return r.FrameBytes }
+
+func (r fanoutRun) cpu() (server, generator, seconds float64) {
+	return r.ServerCPU, r.GeneratorCPU, r.Seconds
+}
+
+// fault says what was wrong.
+func (r fanoutRun) fault() string { return strings.TrimSpace(r.Faults.String() + " " + r.Error) }
+
 // errors counts what was wrong.
 func (r fanoutRun) errors() int64 {
 	n := r.Faults.sum()
@@ -46,20 +61,6 @@ func (r fanoutRun) errors() int64 {
 		n = 1
 	}
 	return n
-}
-
-// generatorShare is the generator's part of the CPU time that it and the
-// server took.
-func (r fanoutRun) generatorShare() float64 {
-	return r.GeneratorCPU / (r.GeneratorCPU + r.ServerCPU)
-}
-
-// generatorBound tells whether the generator rather than the server set the
-// rate: the cores were busy, most of them with the generator. Figures per
-// server CPU second hold nevertheless.
-func (r fanoutRun) generatorBound() bool {
-	cores := r.Seconds * float64(runtime.NumCPU())
-	return r.ServerCPU+r.GeneratorCPU > 0.85*cores && r.GeneratorCPU > r.ServerCPU
 }
 
 const (
@@ -76,6 +77,8 @@ const (
 type fanoutLoad struct {
 	fanoutCase
 	system *fanoutSystem
+	// trace is what the events are, nil for markers with padding.
+	trace  *traceEvents
 	span   span
 	topics []string
 	// last is the last published sequence of each topic. While the load runs
@@ -111,14 +114,14 @@ func (l *fanoutLoad) run(ctx context.Context) (fanoutRun, error) {
 		addr:        l.system.addr,
 		request:     func(job int) []byte { return l.system.subscribe(l.topics[job], after[job]) },
 		subscribers: l.Jobs * l.Subscribers, jobs: l.Jobs, stalled: l.Stalled, dripping: l.Dripping,
-		first: firstEvent, atOnce: usualAtOnce, frame: l.Size,
+		first: firstEvent, atOnce: usualAtOnce, frame: l.Size, trace: l.trace,
 	})
 	if err != nil {
 		return r, err
 	}
 	l.swarm.start()
 	err = l.swarm.connected(ctx)
-	if err == nil && !l.system.resumes {
+	if err == nil && !l.system.api {
 		err = pause(ctx, settleTime)
 	}
 	if err == nil && l.Stalled+l.Dripping > 0 {
@@ -144,7 +147,7 @@ func (l *fanoutLoad) run(ctx context.Context) (fanoutRun, error) {
 	found, latency, streamErr := l.swarm.finish(func(job int) uint32 { return l.last[job] })
 	// Read now that the readers have ended: each adds up what it has delivered
 	// only after what it has read.
-	bytes, delivered := l.swarm.bytes(), l.swarm.delivered()
+	delivered, bytes := l.swarm.counts()
 	r.Faults = found
 	if delivered > l.deliveredBefore {
 		r.FrameBytes = float64(bytes-l.bytesBefore) / float64(delivered-l.deliveredBefore)
@@ -172,8 +175,10 @@ const firstEvent = 2
 // open connects the publishers and makes the topics.
 func (l *fanoutLoad) open() ([]*publisher, error) {
 	var err error
-	if l.payload, err = l.system.payloadSize(l.Size); err != nil {
-		return nil, err
+	if l.trace == nil {
+		if l.payload, err = l.system.payloadSize(l.Size); err != nil {
+			return nil, err
+		}
 	}
 	rng := newRand(randomSeed(), 0)
 	for range l.Jobs {
@@ -201,13 +206,21 @@ func (l *fanoutLoad) prepare(ctx context.Context, publishers []*publisher) ([]st
 				return context.Cause(ctx)
 			}
 			var err error
-			ids[job], err = p.publish(l.topics[job], marker{job: uint32(job), sequence: firstEvent - 1}, l.payload)
+			ids[job], err = l.publish(p, marker{job: uint32(job), sequence: firstEvent - 1})
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// publish publishes an event of the job that m names, and returns its id.
+func (l *fanoutLoad) publish(p *publisher, m marker) (string, error) {
+	if l.trace != nil {
+		return p.publishTrace(l.topics[m.job], m, l.trace)
+	}
+	return p.publish(l.topics[m.job], m, l.payload)
 }
 
 // each lets the publishers work at the same time, each for its share of the jobs.
@@ -224,3 +237,10 @@ func (l *fanoutLoad) each(publishers []*publisher, work func(p *publisher, jobs 
 	all.Wait()
 	return errors.Join(failures...)
 }
+
+// generatorNote says what the generator checks; it stands below each table.
+var generatorNote = fmt.Sprintf("Each subscriber's events are checked for loss, doubles and order; one subscriber in %d also compares "+
+	"every byte of the padding, or of a recorded checkpoint from its sequence on. The others let the kernel drop the padding of frames from %s on, uncopied. "+
+	"Latency is from when an event was to be sent until read. "+
+	"Readers of %d subscribers and more rest for %s when little is ready, so that waking them is not on the server's account.",
+	verifyEvery, sizeText(discardFrom), napFrom, napTime)

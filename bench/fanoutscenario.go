@@ -7,16 +7,16 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
 )
 
-// fanoutScenario is a scenario of many subscribers: a scenario with a report
-// of its own, and with peers that are chosen by name.
+// fanoutScenario is a scenario of many subscribers, with peers that are chosen
+// by name.
 type fanoutScenario struct {
 	*scenario
-	report    fanoutReport
 	peerNames string
 	alone     bool
+	// trace is the recorded job of the cases that have one.
+	trace *traceEvents
 	// started counts the servers that were started, to give each a directory.
 	started int
 }
@@ -25,37 +25,10 @@ type fanoutScenario struct {
 // peers are those that are measured by default.
 func newFanoutScenario(ctx context.Context, name, peers string, progress io.Writer) *fanoutScenario {
 	s := &fanoutScenario{scenario: newScenario(ctx, name, 3, progress)}
-	s.report.Scenario = name
 	s.allowTarget()
 	s.flags.StringVar(&s.peerNames, "peers", peers, "measure these of nchan,hub,centrifuge too (`NAMES` with commas, or none)")
 	s.flags.BoolVar(&s.alone, "alone", false, "measure the peers without milepost")
 	return s
-}
-
-// run is scenario.run with the report of fan-outs, which is printed even if
-// the scenario ended early.
-func (s *fanoutScenario) run(args []string, out io.Writer, body func() error) error {
-	ran := false
-	err := s.scenario.run(args, io.Discard, func() error {
-		ran = true
-		s.report.Smoke = s.smoke
-		return body()
-	})
-	if !ran {
-		return err
-	}
-	if err != nil {
-		s.report.fail("the scenario ended early: %v", err)
-	}
-	if s.json {
-		err = errors.Join(err, s.report.printJSON(out))
-	} else {
-		s.report.print(out)
-	}
-	if err == nil && s.report.Failed {
-		err = errReported
-	}
-	return err
 }
 
 // starter starts one system, fresh.
@@ -152,18 +125,21 @@ func (s *fanoutScenario) startAll() ([]*fanoutSystem, error) {
 // interleaveFanout lets the systems take turns at the cases, so that a drift
 // of the machine hits all alike, and adds their runs to the report. It returns
 // the series by case and system.
-func (s *fanoutScenario) interleaveFanout(cases []fanoutCase, systems []*fanoutSystem) (map[seriesKey]fanoutSeries, error) {
-	var all []fanoutSeries
+func (s *fanoutScenario) interleaveFanout(cases []fanoutCase, systems []*fanoutSystem) (map[seriesKey]series[fanoutRun], error) {
+	var all []series[fanoutRun]
 	var err error
 	for _, c := range cases {
 		for _, x := range systems {
-			all = append(all, fanoutSeries{Case: c.String(), System: x.name, Load: &c})
+			all = append(all, series[fanoutRun]{Case: c.String(), System: x.name, Load: &c})
 		}
 	}
 	for round := range s.rounds {
 		for i := 0; i < len(all) && err == nil; i++ {
 			c, x := cases[i/len(systems)], systems[i%len(systems)]
 			load := fanoutLoad{fanoutCase: c, system: x, span: span{s.duration / 4, s.duration}}
+			if c.Trace != "" {
+				load.trace = s.trace
+			}
 			var r fanoutRun
 			if r, err = load.run(s.ctx); err != nil {
 				err = fmt.Errorf("%s, %s: %w", c, x.name, err)
@@ -173,12 +149,12 @@ func (s *fanoutScenario) interleaveFanout(cases []fanoutCase, systems []*fanoutS
 			all[i].Runs = append(all[i].Runs, r)
 		}
 	}
-	byKey := map[seriesKey]fanoutSeries{}
-	all = slices.DeleteFunc(all, func(x fanoutSeries) bool { return len(x.Runs) == 0 })
+	byKey := map[seriesKey]series[fanoutRun]{}
+	all = slices.DeleteFunc(all, func(x series[fanoutRun]) bool { return len(x.Runs) == 0 })
 	for _, x := range all {
 		byKey[seriesKey{x.Case, x.System}] = x
 	}
-	s.report.add(all)
+	s.report.addStreams(all)
 	return byKey, err
 }
 
@@ -189,7 +165,29 @@ type seriesKey struct{ caseName, system string }
 func (r fanoutRun) String() string {
 	s := fmt.Sprintf("%s deliveries/s, %s per server CPU second, p99 %.2f ms", number(r.perSecond()), number(r.perCPUSecond()), r.P99)
 	if r.errors() > 0 {
-		s += "; " + strings.TrimSpace(r.Faults.String()+" "+r.Error)
+		s += "; " + r.fault()
 	}
 	return s
+}
+
+// learnTrace asks milepost what it makes of the trace's checkpoints, if there is
+// a trace; one of its own if the systems are the peers alone.
+func (s *fanoutScenario) learnTrace(systems []*fanoutSystem) (err error) {
+	if s.trace == nil {
+		return nil
+	}
+	x := systems[0]
+	if !x.api {
+		if x, err = s.startMilepost(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, x.end()) }()
+	}
+	if err := s.trace.learn(x, newID(newRand(randomSeed(), 0))); err != nil {
+		return fmt.Errorf("%s: %w", x.name, err)
+	}
+	least, mean, most := s.trace.sizes()
+	s.report.note("Trace %s: %d of its %d checkpoints again and again, without those that end the job; a frame has %d to %d bytes, %d on average. "+
+		"The peers publish what Milepost's frames hold, byte for byte.", s.trace.name, len(s.trace.bodies), s.trace.recorded, least, most, mean)
+	return nil
 }

@@ -59,8 +59,8 @@ func measureSlow(s *fanoutScenario, cases []fanoutCase) error {
 			if x.name == "milepost" && some.Subscribers == mostSubscribers && some.Stalled+some.Dripping == slowShare && some.Rate == 10 {
 				atMost = 1.15
 			}
-			s.report.compare(fmt.Sprintf("%s, %s: p99 of the others against none slow", some, x.name),
-				all[seriesKey{some.String(), x.name}], all[seriesKey{cases[0].String(), x.name}], func(r fanoutRun) float64 { return r.P99 }, 0, atMost)
+			s.report.compareStreams(fmt.Sprintf("%s, %s: p99 of the others against none slow", some, x.name),
+				all[seriesKey{some.String(), x.name}], all[seriesKey{cases[0].String(), x.name}], fanoutRun.p99, 0, atMost)
 		}
 	}
 	s.report.note("Stalled subscribers never read behind the head of their answer; dripping ones read %d bytes every %s, and what they get is checked. Their receive buffers are %s, "+

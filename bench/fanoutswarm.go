@@ -25,8 +25,10 @@ type swarmConfig struct {
 	first uint32
 	// atOnce bounds the connections that are being made, 0 for no bound.
 	atOnce int
-	// frame is about how many bytes a frame has.
+	// frame is about how many bytes a frame has, 0 for many sizes.
 	frame int
+	// trace is what the events are, nil for markers with padding.
+	trace *traceEvents
 }
 
 const (
@@ -121,10 +123,20 @@ type swarm struct {
 type swarmReader struct {
 	swarm       *swarm
 	subscribers []*subscriber
-	// The counters are written by the reader alone.
-	delivered, bytes, ready, failed atomic.Int64
-	latency                         histogram
-	err                             error
+	// The counters are written by the reader alone; counting keeps events and
+	// bytes together, so that the one is of what the other is of.
+	ready, failed    atomic.Int64
+	counting         sync.Mutex
+	delivered, bytes int64
+	latency          histogram
+	err              error
+}
+
+// count takes note of how many events and bytes have come.
+func (r *swarmReader) count(events, bytes int64) {
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	r.delivered, r.bytes = events, bytes
 }
 
 // newSwarm makes the subscribers; start connects them.
@@ -148,7 +160,7 @@ func newSwarm(c swarmConfig) (*swarm, error) {
 	for i := range c.subscribers {
 		sub := &subscriber{job: uint32(i % c.jobs), fd: -1, stalls: i < c.stalled, drips: i >= c.stalled && i < c.stalled+c.dripping}
 		sub.next = c.first
-		sub.stream.verify = (i/c.jobs)%verifyEvery == 0
+		sub.stream.verify, sub.stream.trace = (i/c.jobs)%verifyEvery == 0, c.trace
 		if sub.keepsUp() {
 			s.gates[sub.job].readers++
 		}
@@ -185,12 +197,20 @@ func (s *swarm) sum(of func(*swarmReader) *atomic.Int64) int64 {
 	return n
 }
 
-func (s *swarm) delivered() int64 {
-	return s.sum(func(r *swarmReader) *atomic.Int64 { return &r.delivered })
+// counts returns how many events have come, and in how many bytes.
+func (s *swarm) counts() (delivered, bytes int64) {
+	for _, r := range s.readers {
+		r.counting.Lock()
+		delivered, bytes = delivered+r.delivered, bytes+r.bytes
+		r.counting.Unlock()
+	}
+	return delivered, bytes
 }
 
-func (s *swarm) bytes() int64 {
-	return s.sum(func(r *swarmReader) *atomic.Int64 { return &r.bytes })
+// delivered returns how many events have come.
+func (s *swarm) delivered() int64 {
+	n, _ := s.counts()
+	return n
 }
 
 // failed returns how many subscribers have not got a stream, or lost it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,16 +19,19 @@ type fanoutSystem struct {
 	// subscribe returns the request for the stream of a topic from after the
 	// event with the id after on.
 	subscribe func(topic, after string) []byte
-	// publish appends the request that publishes a payload under a topic.
-	publish func(b []byte, topic string, payload []byte) []byte
+	// head returns the head of the request that publishes length bytes under a
+	// topic; before and behind stand around a payload there.
+	head           func(topic string, length int) []byte
+	before, behind string
 	// published checks the answer for the nth event of its topic, and returns
 	// the event's id if it is known.
 	published func(status int, body []byte, n uint32) (string, error)
 	// overhead is how many bytes a frame has beside the payload.
 	overhead int
-	// resumes tells that a stream begins after an id exactly; others begin with
+	// api tells that it speaks the API: what is published is a checkpoint's body,
+	// and a stream begins after an id exactly. The streams of others begin with
 	// whatever is published once they are subscribed.
-	resumes bool
+	api bool
 }
 
 // payloadSize is how many bytes of payload make a frame of about size bytes.
@@ -41,10 +45,10 @@ func (x *fanoutSystem) payloadSize(size int) (int, error) {
 
 // publisher publishes the events of some topics over one connection.
 type publisher struct {
-	system  *fanoutSystem
-	conn    *rawConn
-	payload []byte
-	request []byte
+	system *fanoutSystem
+	conn   *rawConn
+	// text and request are kept for their memory.
+	text, request []byte
 }
 
 // newPublisher connects to x.
@@ -59,17 +63,38 @@ func (x *fanoutSystem) newPublisher() (*publisher, error) {
 // publish publishes one event whose payload has size bytes, and returns its id
 // as the server gave it.
 func (p *publisher) publish(topic string, m marker, size int) (string, error) {
-	p.payload = appendPayload(p.payload[:0], m, size)
-	p.request = p.system.publish(p.request[:0], topic, p.payload)
-	status, body, err := p.conn.roundTrip(p.request)
-	if err != nil {
-		return "", fmt.Errorf("cannot publish: %w", err)
+	p.text = append(p.text[:0], p.system.before...)
+	p.text = appendPayload(p.text, m, size)
+	p.text = append(p.text, p.system.behind...)
+	_, id, err := p.send(topic, m.sequence, p.text)
+	return id, err
+}
+
+// publishTrace publishes an event of a trace, and returns its id as the server
+// gave it.
+func (p *publisher) publishTrace(topic string, m marker, t *traceEvents) (string, error) {
+	texts := t.checkpoints
+	if p.system.api {
+		texts = t.bodies
 	}
-	id, err := p.system.published(status, body, m.sequence)
-	if err != nil {
-		return "", fmt.Errorf("cannot publish: %w", err)
+	p.text = t.event(texts, m.sequence).append(p.text[:0], m)
+	_, id, err := p.send(topic, m.sequence, p.text)
+	return id, err
+}
+
+// send publishes text, the event with that sequence of its topic, and returns
+// the answer, which is good until the next, and the event's id.
+func (p *publisher) send(topic string, sequence uint32, text []byte) (answer []byte, id string, err error) {
+	p.request = append(p.request[:0], p.system.head(topic, len(text))...)
+	p.request = append(p.request, text...)
+	status, answer, err := p.conn.roundTrip(p.request)
+	if err == nil {
+		id, err = p.system.published(status, answer, sequence)
 	}
-	return id, nil
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot publish: %w", err)
+	}
+	return answer, id, nil
 }
 
 // smallestBody is a checkpoint as small as they get, so that a frame of 1 KB is
@@ -86,17 +111,12 @@ const noUsage = `{"inputTokens":0,"outputTokens":0,"reasoningTokens":0,"totalTok
 func milepostSystem(addr, key string, pid int) *fanoutSystem {
 	before, behind, _ := strings.Cut(smallestBody, "~")
 	return &fanoutSystem{
-		name: "milepost", addr: addr, pid: pid, resumes: true,
+		name: "milepost", addr: addr, pid: pid, api: true, before: before, behind: behind,
 		subscribe: func(topic, after string) []byte {
 			return fmt.Appendf(nil, "GET %sstream HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: text/event-stream\r\nLast-Event-ID: %s\r\n\r\n",
 				collectionPath(topic), addr, key, after)
 		},
-		publish: func(b []byte, topic string, payload []byte) []byte {
-			b = append(b, postHead(addr, key, topic, len(before)+len(payload)+len(behind))...)
-			b = append(b, before...)
-			b = append(b, payload...)
-			return append(b, behind...)
-		},
+		head: func(topic string, length int) []byte { return postHead(addr, key, topic, length) },
 		published: func(status int, body []byte, n uint32) (string, error) {
 			if status != 200 {
 				return "", fmt.Errorf("status %d: %s", status, excerpt(body))
@@ -131,27 +151,33 @@ func (x *fanoutSystem) learnOverhead(topic string) error {
 		return err
 	}
 	defer p.conn.close()
-	p.payload = appendPayload(nil, marker{sequence: 1}, markerLength)
-	status, body, err := p.conn.roundTrip(x.publish(nil, topic, p.payload))
+	payload := appendPayload(nil, marker{sequence: 1}, markerLength)
+	answer, _, err := p.send(topic, 1, slices.Concat([]byte(x.before), payload, []byte(x.behind)))
 	if err != nil {
-		return fmt.Errorf("cannot publish: %w", err)
+		return err
 	}
-	if _, err := x.published(status, body, 1); err != nil {
-		return fmt.Errorf("cannot publish: %w", err)
+	checkpoint, err := checkpointOf(answer)
+	if err != nil {
+		return err
 	}
+	if bytes.Count(checkpoint, payload) != 1 {
+		return errors.New("the answer does not hold the payload once")
+	}
+	x.overhead = len("id: \nevent: message\ndata: \n\n") + idLength + len(checkpoint) - markerLength
+	return nil
+}
+
+// checkpointOf returns data.checkpoint of an answer.
+func checkpointOf(answer []byte) ([]byte, error) {
 	var a struct {
 		Data struct {
 			Checkpoint json.RawMessage `json:"checkpoint"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
-		return fmt.Errorf("the answer is no JSON: %w", err)
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return nil, fmt.Errorf("the answer is no JSON: %w", err)
 	}
-	if bytes.Count(a.Data.Checkpoint, p.payload) != 1 {
-		return errors.New("the answer does not hold the payload once")
-	}
-	x.overhead = len("id: \nevent: message\ndata: \n\n") + idLength + len(a.Data.Checkpoint) - markerLength
-	return nil
+	return a.Data.Checkpoint, nil
 }
 
 // plainSystem talks to a peer whose topics are paths: POST /pub/TOPIC with the
@@ -162,11 +188,9 @@ func plainSystem(name, addr string, pid int, before, behind string, overhead int
 		subscribe: func(topic, _ string) []byte {
 			return fmt.Appendf(nil, "GET /sub/%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", topic, addr)
 		},
-		publish: func(b []byte, topic string, payload []byte) []byte {
-			b = fmt.Appendf(b, "POST /pub/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
-				topic, addr, len(before)+len(payload)+len(behind), before)
-			b = append(b, payload...)
-			return append(b, behind...)
+		before: before, behind: behind,
+		head: func(topic string, length int) []byte {
+			return fmt.Appendf(nil, "POST /pub/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", topic, addr, length)
 		},
 		published: func(status int, body []byte, _ uint32) (string, error) {
 			if status/100 != 2 {

@@ -84,8 +84,7 @@ type stepResult struct {
 	// Found is what the scenario printed as JSON.
 	Found json.RawMessage `json:"found,omitempty"`
 
-	plain  report
-	fanout fanoutReport
+	found report
 }
 
 // makeReport runs the scenarios one after another and shows how far it is.
@@ -144,24 +143,11 @@ func (x *stepResult) run(s *scenario, name string, args []string) error {
 	return x.decode(out.Bytes())
 }
 
-// decode reads what a scenario printed, of either kind.
+// decode reads what a scenario printed.
 func (x *stepResult) decode(found []byte) error {
 	x.Found = bytes.TrimSpace(found)
-	var kind struct {
-		Scenario string `json:"scenario"`
-	}
-	if err := json.Unmarshal(x.Found, &kind); err != nil {
-		return fmt.Errorf("the report of a scenario is no JSON: %w", err)
-	}
-	var err error
-	switch kind.Scenario {
-	case "fanout", "slow", "resume", "mixed-get", "mixed", "soak":
-		err = json.Unmarshal(x.Found, &x.fanout)
-	default:
-		err = json.Unmarshal(x.Found, &x.plain)
-	}
-	if err != nil {
-		return fmt.Errorf("the report of %s cannot be read: %w", kind.Scenario, err)
+	if err := json.Unmarshal(x.Found, &x.found); err != nil {
+		return fmt.Errorf("the report of %s cannot be read: %w", x.Title, err)
 	}
 	return nil
 }
@@ -204,7 +190,7 @@ func commandNamed(name string) (command, bool) {
 // failed tells whether any figure is not valid or missing.
 func (r *fullReport) failed() bool {
 	for _, x := range r.Steps {
-		if x.Error != "" || x.plain.Failed || x.fanout.Failed {
+		if x.Error != "" || x.found.Failed {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // reportOf makes a report of two scenarios with known figures.
 func reportOf(t *testing.T) *fullReport {
 	t.Helper()
-	fan := fanoutReport{Scenario: "fanout", Memory: []idleMemory{
+	fan := report{Scenario: "fanout", Memory: []idleMemory{
 		{System: "milepost", Subscribers: 10_000, Process: []float64{300, 310, 290}, Kernel: []float64{4000, 4000, 4000}},
 		{System: "nchan", Subscribers: 10_000, Process: []float64{10_000, 10_100, 9900}, Kernel: []float64{4000, 4000, 4000}},
 	}}
@@ -31,21 +31,30 @@ func reportOf(t *testing.T) *fullReport {
 		if c.Subscribers == 1 {
 			ours = 5000
 		}
-		fan.Series = append(fan.Series,
-			fanoutSeries{c.String(), "milepost", &c, []fanoutRun{run(ours, 50), run(ours*1.1, 55), run(ours*0.9, 45)}},
-			fanoutSeries{c.String(), "nchan", &c, []fanoutRun{run(theirs, 200), run(theirs*1.1, 210), run(theirs*0.9, 190)}})
+		fan.Streams = append(fan.Streams,
+			series[fanoutRun]{c.String(), "milepost", &c, []fanoutRun{run(ours, 50), run(ours*1.1, 55), run(ours*0.9, 45)}},
+			series[fanoutRun]{c.String(), "nchan", &c, []fanoutRun{run(theirs, 200), run(theirs*1.1, 210), run(theirs*0.9, 190)}})
 	}
-	broken := fan.Series[0]
+	broken := fan.Streams[0]
 	broken.System, broken.Runs = "hub", []fanoutRun{{Deliveries: 987_654_321, Seconds: 1, ServerCPU: 1, Faults: faults{Lost: 3}}}
-	fan.add([]fanoutSeries{broken})
+	fan.addStreams([]series[fanoutRun]{broken})
 	write := report{Scenario: "write"}
 	at := func(rate int64, p99 float64) measurement {
 		return measurement{Requests: rate, Seconds: 1, ServerCPU: 1, GeneratorCPU: 1, P50: 1, P99: p99, PSS: 1 << 20}
 	}
-	write.addSeries([]series{
-		{"POST 8 KB, 1 connections", "milepost", []measurement{at(1000, 2)}}, {"POST 8 KB, 1 connections", "postgres", []measurement{at(2000, 1)}},
-		{"POST 8 KB, 64 connections", "milepost", []measurement{at(16000, 8)}}, {"POST 8 KB, 64 connections", "postgres", []measurement{at(6000, 40)}},
+	write.addSeries([]series[measurement]{
+		{"POST 8 KB, 1 connections", "milepost", nil, []measurement{at(1000, 2)}}, {"POST 8 KB, 1 connections", "postgres", nil, []measurement{at(2000, 1)}},
+		{"POST 8 KB, 64 connections", "milepost", nil, []measurement{at(16000, 8)}}, {"POST 8 KB, 64 connections", "postgres", nil, []measurement{at(6000, 40)}},
 	})
+	write.Comparisons = []comparison{
+		{Name: "rate", ratio: ratio{Median: 2.6, Mean: 2.7, Low: 2.5, High: 3, Runs: 3}, AtLeast: 2},
+		{Name: "tail", ratio: ratio{Median: 1.4, Runs: 1}, AtMost: 1.15},
+		{Name: "of broken runs", ratio: ratio{Median: 9, Runs: 1}, AtLeast: 1, Errors: 2},
+		{Name: "of which nothing is wanted", ratio: ratio{Median: 9, Runs: 1}},
+	}
+	write.note("left out: nginx: not installed")
+	write.Figures = []figure{{Name: "memory", Value: 20, Unit: "MiB", AtMost: 50}}
+	fan.Figures = []figure{{Name: "of a scenario with errors", Value: 1, Unit: "s", AtMost: 2}}
 	r := &fullReport{Machine: machine{Date: "2026-01-02", Cores: 2, Peers: [][2]string{{"nginx", "1.22"}}}, Command: "go run ./bench report", Minutes: 12}
 	for _, found := range []any{&fan, &write} {
 		raw, err := json.Marshal(found)
@@ -79,6 +88,40 @@ func TestReportNamesWhatMilepostLoses(t *testing.T) {
 		if got != want {
 			t.Errorf("loss %d is %+v, not %+v", i+1, got, want)
 		}
+	}
+}
+
+func TestSidecarLosesToPeersAlone(t *testing.T) {
+	at := func(system string, rate int64) series[measurement] {
+		return series[measurement]{Case: "GET", System: system, Runs: []measurement{{Requests: rate, Seconds: 1, ServerCPU: 1}}}
+	}
+	all := []series[measurement]{at(sidecarName, 10), at(embeddedName, 30), at(passDirect, 40), at(passNginx, 20)}
+	got := (&fullReport{Steps: []stepResult{{found: report{Series: all}}}}).losses()
+	if len(got) != 2 || got[0].Peer != passNginx || got[1].Peer != passNginx || got[0].Times != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestReportShowsWhatIsWantedAndMeasured(t *testing.T) {
+	_, table, _ := strings.Cut(string(reportOf(t).markdown()), "## Wanted and measured\n\n")
+	table, _, _ = strings.Cut(table, "\n\nIn brackets")
+	const want = `Of 5 figures that the project wants of itself, **2 are met**.
+
+Of "a scenario", some may be missing: left out: nginx: not installed.
+
+Those of "late" are missing here.
+
+Those of "ended" are missing here.
+
+| figure | wanted | measured | met |
+|---|---:|---:|---|
+| tail | at most 1.15 | 1.40 | **no** |
+| of a scenario with errors | at most 2 s | – | **not valid** |
+| of broken runs | at least 1 | – | **not valid** |
+| rate | at least 2 | 2.60 (2.50–3.00) | yes |
+| memory | at most 50 MiB | 20.00 MiB | yes |`
+	if table != want {
+		t.Errorf("the table is\n%s", table)
 	}
 }
 

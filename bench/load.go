@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -45,12 +44,20 @@ func (m measurement) perSecond() float64 { return float64(m.Requests) / m.Second
 // perCPUSecond returns the requests per CPU second of the server.
 func (m measurement) perCPUSecond() float64 { return float64(m.Requests) / m.ServerCPU }
 
-// generatorBound tells whether the generator rather than the server set the
-// rate: the cores were busy, most of them with the generator. Figures per
-// server CPU second hold nevertheless.
-func (m measurement) generatorBound() bool {
-	cores := m.Seconds * float64(runtime.NumCPU())
-	return m.ServerCPU+m.GeneratorCPU > 0.85*cores && m.GeneratorCPU > m.ServerCPU
+func (m measurement) p50() float64        { return m.P50 }
+func (m measurement) p99() float64        { return m.P99 }
+func (m measurement) longest() float64    { return 0 }
+func (m measurement) memory() float64     { return float64(m.PSS) }
+func (m measurement) frameBytes() float64 { return 0 }
+func (m measurement) errors() int64       { return m.Errors }
+
+func (m measurement) cpu() (server, generator, seconds float64) {
+	return m.ServerCPU, m.GeneratorCPU, m.Seconds
+}
+
+// fault says how much was wrong, and what was first.
+func (m measurement) fault() string {
+	return fmt.Sprintf("%d errors, the first: %s", m.Errors, m.FirstError)
 }
 
 // secondsEach returns the time of one request where they follow each other.

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -115,6 +116,13 @@ type usageError struct{ error }
 
 // parseFlags parses args; it refuses operands, since no subcommand takes any.
 func parseFlags(flags *flag.FlagSet, args []string) error {
+	flags.Usage = func() {
+		name := strings.TrimPrefix(flags.Name(), "bench ")
+		if c, ok := commandNamed(name); ok {
+			fmt.Fprintf(flags.Output(), "%s: %s\n\nusage: go run ./bench %s [flags]\n", name, c.summary, name)
+		}
+		flags.PrintDefaults()
+	}
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err

@@ -77,8 +77,8 @@ func measureMixed(s *fanoutScenario, f *dayFlags) error {
 	if x.end != nil {
 		s.cleanup(x.end)
 	}
-	var all, events fanoutSeries
-	var kinds [dayKinds]fanoutSeries
+	var all, events series[fanoutRun]
+	var kinds [dayKinds]series[fanoutRun]
 	for round := range s.rounds {
 		load, err := f.load(s, x)
 		if err != nil {
@@ -93,10 +93,10 @@ func measureMixed(s *fanoutScenario, f *dayFlags) error {
 			if load.Rate == 0 {
 				name = "saturated"
 			}
-			all = fanoutSeries{Case: name + ": all requests", System: "milepost"}
-			events = fanoutSeries{Case: fmt.Sprintf("%s: events to %d subscribers", name, load.Jobs*load.Subscribers), System: "milepost"}
+			all = series[fanoutRun]{Case: name + ": all requests", System: "milepost"}
+			events = series[fanoutRun]{Case: fmt.Sprintf("%s: events to %d subscribers", name, load.Jobs*load.Subscribers), System: "milepost"}
 			for kind := range kinds {
-				kinds[kind] = fanoutSeries{Case: name + ": " + dayNames[kind], System: "milepost"}
+				kinds[kind] = series[fanoutRun]{Case: name + ": " + dayNames[kind], System: "milepost"}
 			}
 			s.report.note("Of 100 requests: %s; %d jobs, each written and watched by %d, with frames of %s. Latency is from when a request was to be sent; "+
 				"a stream is timed from its opening, up to 10 checkpoints behind, until it has caught up. In these rows a delivery is an answer.",
@@ -112,7 +112,7 @@ func measureMixed(s *fanoutScenario, f *dayFlags) error {
 			kinds[kind].Runs = append(kinds[kind].Runs, one)
 		}
 	}
-	s.report.add(append([]fanoutSeries{all, events}, kinds[:]...))
+	s.report.addStreams(append([]series[fanoutRun]{all, events}, kinds[:]...))
 	if n, _ := s.report.answers(); n == 0 {
 		return errors.New("no request was answered")
 	}
@@ -120,8 +120,8 @@ func measureMixed(s *fanoutScenario, f *dayFlags) error {
 }
 
 // answers returns how many deliveries all series have, and how many errors.
-func (r *fanoutReport) answers() (deliveries, errors int64) {
-	for _, x := range r.Series {
+func (r *report) answers() (deliveries, errors int64) {
+	for _, x := range r.Streams {
 		errors += x.errors()
 		for _, run := range x.Runs {
 			deliveries += run.Deliveries

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 )
 
 // nginxConfig caches on disk what an origin answers, as its documentation
@@ -18,7 +16,7 @@ const nginxConfig = `
 worker_processes 2;
 pid %[1]s/nginx.pid;
 error_log stderr error;
-%[5]s
+%[2]s
 events { worker_connections 4096; multi_accept on; }
 http {
 	access_log off;
@@ -38,8 +36,8 @@ http {
 	proxy_cache_valid 200 1h;
 	proxy_ignore_headers Cache-Control Expires Vary Set-Cookie;
 	proxy_http_version 1.1;
-	server { listen %[2]s; tcp_nopush off; location / { proxy_pass http://%[4]s; } }
-	server { listen %[3]s; tcp_nopush on; location / { proxy_pass http://%[4]s; } }
+	server { listen %[3]s; tcp_nopush off; location / { proxy_pass http://%[5]s; } }
+	server { listen %[4]s; tcp_nopush on; location / { proxy_pass http://%[5]s; } }
 	server { listen %[6]s; tcp_nopush off; proxy_cache off; default_type application/json; root %[1]s/static; }
 }
 `
@@ -55,15 +53,6 @@ type nginxServer struct {
 
 // startNginx starts nginx in dir in front of origin. files are bodies by path.
 func startNginx(ctx context.Context, dir, origin string, files map[string]cannedAnswer) (*nginxServer, error) {
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			return nil, fmt.Errorf("nginx: %w", errNoPeer)
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	for name, file := range files {
 		name = filepath.Join(dir, "static", filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(file.Body), 0o644)); err != nil {
@@ -76,21 +65,8 @@ func startNginx(ctx context.Context, dir, origin string, files map[string]canned
 	if err := errors.Join(errOff, errOn, errStatic); err != nil {
 		return nil, err
 	}
-	user := ""
-	if os.Getuid() == 0 {
-		// Its workers read and write below our directory.
-		user = "user root;"
-	}
-	config := fmt.Sprintf(nginxConfig, dir, off, on, origin, user, static)
-	if err := os.WriteFile(dir+"/nginx.conf", []byte(config), 0o644); err != nil {
-		return nil, err
-	}
-	p, err := startProcess(exec.Command(path, "-p", dir, "-c", dir+"/nginx.conf", "-g", "daemon off;"), dir+".log", syscall.SIGTERM)
+	p, err := runNginx(ctx, dir, nginxConfig, []string{off, on, static}, off, on, origin, static)
 	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(p.ready(ctx, dials(off)), p.ready(ctx, dials(on)), p.ready(ctx, dials(static))); err != nil {
-		_ = p.end()
 		return nil, err
 	}
 	return &nginxServer{p, off, on, static}, nil

@@ -131,7 +131,7 @@ func measureColdReads(s *scenario, server subject) error {
 
 // betterNginx returns the name of the setting of tcp_nopush with which nginx
 // answers more requests per CPU second; the stall costs it that too.
-func betterNginx(all []series) string {
+func betterNginx(all []series[measurement]) string {
 	name, best := "", 0.0
 	for _, s := range all {
 		rate := median(s.values(measurement.perCPUSecond))

@@ -5,94 +5,25 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"text/tabwriter"
 )
 
-// series is the interleaved runs of one system in one case.
-type series struct {
-	Case   string        `json:"case"`
-	System string        `json:"system"`
-	Runs   []measurement `json:"runs"`
-}
-
-// values returns what of makes of each run.
-func (s series) values(of func(measurement) float64) []float64 {
-	v := make([]float64, len(s.Runs))
-	for i, m := range s.Runs {
-		v[i] = of(m)
-	}
-	return v
-}
-
-// faults returns the number of errors of all runs, and the first.
-func (s series) faults() (int64, string) {
-	n, first := int64(0), ""
-	for _, m := range s.Runs {
-		n += m.Errors
-		if first == "" {
-			first = m.FirstError
-		}
-	}
-	return n, first
-}
-
-// generatorBound tells whether the generator set the rate of any run.
-func (s series) generatorBound() bool {
-	for _, m := range s.Runs {
-		if m.generatorBound() {
-			return true
-		}
-	}
-	return false
-}
-
-// generatorShare is the generator's part of the CPU time that it and the
-// server took, if the server's is known.
-func (s series) generatorShare() string {
-	share := median(s.values(func(m measurement) float64 {
-		if m.ServerCPU == 0 {
-			return math.NaN()
-		}
-		return m.GeneratorCPU / (m.GeneratorCPU + m.ServerCPU)
-	}))
-	if math.IsNaN(share) {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f %%", 100*share)
-}
-
-// comparison is one system against another in one measure.
-type comparison struct {
-	Case    string `json:"case"`
-	System  string `json:"system"`
-	Against string `json:"against"`
-	Measure string `json:"measure"`
-	ratio
-	// AtLeast and AtMost are what the ratio should be, 0 for no bound.
-	AtLeast float64 `json:"at_least,omitempty"`
-	AtMost  float64 `json:"at_most,omitempty"`
-	// Errors counts those of both systems' runs.
-	Errors int64 `json:"errors"`
-}
-
-// figure is a single value.
-type figure struct {
-	Name    string  `json:"name"`
-	Value   float64 `json:"value"`
-	Unit    string  `json:"unit"`
-	AtLeast float64 `json:"at_least,omitempty"`
-	AtMost  float64 `json:"at_most,omitempty"`
-}
-
 // report is what a scenario found.
 type report struct {
-	Scenario    string       `json:"scenario"`
-	Smoke       bool         `json:"smoke"`
-	Series      []series     `json:"series,omitempty"`
-	Comparisons []comparison `json:"comparisons,omitempty"`
-	Figures     []figure     `json:"figures,omitempty"`
-	Notes       []string     `json:"notes,omitempty"`
-	// Failed tells that an answer was wrong, missing or refused.
+	Scenario string `json:"scenario"`
+	Smoke    bool   `json:"smoke"`
+	// Series are loads of requests, Streams those of events.
+	Series      []series[measurement] `json:"series,omitempty"`
+	Streams     []series[fanoutRun]   `json:"streams,omitempty"`
+	Comparisons []comparison          `json:"comparisons,omitempty"`
+	Figures     []figure              `json:"figures,omitempty"`
+	// Memory is that of idle subscribers.
+	Memory []idleMemory `json:"memory,omitempty"`
+	// Timeline is what a soak gave from epoch to epoch.
+	Timeline []soakSample `json:"timeline,omitempty"`
+	Notes    []string     `json:"notes,omitempty"`
+	// Failed tells that an answer or an event was wrong, missing or refused.
 	Failed bool `json:"failed"`
 }
 
@@ -107,12 +38,25 @@ func (r *report) fail(format string, args ...any) {
 	r.note("FAULT: "+format, args...)
 }
 
-// addSeries adds runs; errors among them fail the report.
-func (r *report) addSeries(all []series) {
+// addSeries adds loads of requests; errors among them fail the report.
+func (r *report) addSeries(all []series[measurement]) {
+	r.Series = append(r.Series, all...)
+	noteFaults(r, all)
+}
+
+// addStreams adds loads of events; errors among them fail the report.
+func (r *report) addStreams(all []series[fanoutRun]) {
+	r.Streams = append(r.Streams, all...)
+	noteFaults(r, all)
+}
+
+// noteFaults says what was wrong in runs, and where the generator set the rate.
+func noteFaults[R oneRun](r *report, all []series[R]) {
 	for _, s := range all {
-		r.Series = append(r.Series, s)
-		if n, first := s.faults(); n > 0 {
-			r.fail("%s, %s: %d errors, the first: %s", s.Case, s.System, n, first)
+		for i, x := range s.Runs {
+			if x.errors() > 0 {
+				r.fail("%s, %s, run %d: %s", s.Case, s.System, i+1, x.fault())
+			}
 		}
 		if s.generatorBound() {
 			r.note("%s, %s: the generator took most of the CPU time and set the rate; the figures per server CPU second hold", s.Case, s.System)
@@ -120,125 +64,76 @@ func (r *report) addSeries(all []series) {
 	}
 }
 
-// compare adds how system fares against another within all, if both ran.
-func (r *report) compare(all []series, system, against, measure string, of func(measurement) float64, atLeast float64) {
-	if c, ok := newComparison(all, system, against, measure, of); ok {
-		c.AtLeast = atLeast
-		r.Comparisons = append(r.Comparisons, c)
+// rows returns the series of both kinds as rows of a table.
+func (r *report) rows() (all []resultRow) {
+	for _, s := range r.Series {
+		all = append(all, s.row())
 	}
-}
-
-// compareAtMost is compare for a measure of which less is better.
-func (r *report) compareAtMost(all []series, system, against, measure string, of func(measurement) float64, atMost float64) {
-	if c, ok := newComparison(all, system, against, measure, of); ok {
-		c.AtMost = atMost
-		r.Comparisons = append(r.Comparisons, c)
+	for _, s := range r.Streams {
+		all = append(all, s.row())
 	}
-}
-
-// newComparison compares two systems of all; ok is false if one did not run.
-func newComparison(all []series, system, against, measure string, of func(measurement) float64) (c comparison, ok bool) {
-	var a, b *series
-	for i := range all {
-		switch all[i].System {
-		case system:
-			a = &all[i]
-		case against:
-			b = &all[i]
-		}
-	}
-	if a == nil || b == nil {
-		return comparison{}, false
-	}
-	na, _ := a.faults()
-	nb, _ := b.faults()
-	return comparison{
-		Case: a.Case, System: system, Against: against, Measure: measure,
-		ratio: compareRuns(a.values(of), b.values(of)), Errors: na + nb,
-	}, true
+	return all
 }
 
 // print writes the report as tables.
 func (r *report) print(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(r.Series) > 0 {
-		fmt.Fprintln(t, "case\tsystem\trequests/s\tspread\tper server CPU s\tp50 ms\tp99 ms\tPSS MiB\tgenerator CPU\terrors")
-	}
-	for _, s := range r.Series {
-		rates := s.values(measurement.perSecond)
-		low, high := bounds(rates)
-		n, _ := s.faults()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s–%s\t%s\t%.2f\t%.2f\t%.0f\t%s\t%s\n", s.Case, s.System,
-			number(median(rates)), number(low), number(high), number(median(s.values(measurement.perCPUSecond))),
-			median(s.values(func(m measurement) float64 { return m.P50 })),
-			median(s.values(func(m measurement) float64 { return m.P99 })),
-			median(s.values(func(m measurement) float64 { return float64(m.PSS) / (1 << 20) })),
-			s.generatorShare(),
-			errorsText(n))
-	}
-	_ = t.Flush()
-	for _, c := range r.Comparisons {
-		fmt.Fprintf(w, "%s: %s / %s in %s: %.2f", c.Case, c.System, c.Against, c.Measure, c.Mean)
-		if c.Runs > 1 {
-			fmt.Fprintf(w, " (median %.2f, 95 %% confidence %.2f–%.2f, %d pairs of runs)", c.Median, c.Low, c.High, c.Runs)
+	if rows := r.rows(); len(rows) > 0 {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "case\tsystem\ta second\tper server CPU s\tp50 ms\tp99 ms\tmax ms\tPSS MiB\tbytes/frame\tgenerator CPU\terrors")
+		for _, x := range rows {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.2f\t%.2f\t%s\t%.0f\t%s\t%s\t%s\n", x.Case, x.System, x.Rate.cell(), x.PerCPU.cell(),
+				x.P50.Median, x.P99.Median, x.Longest.middle(), x.Memory.Median, x.FrameBytes.middle(), x.Generator, errorsText(x.Errors))
 		}
-		fmt.Fprintf(w, "%s", r.verdict(c.Mean, c.AtLeast, c.AtMost))
+		_ = t.Flush()
+	}
+	if len(r.Streams) > 0 {
+		fmt.Fprintln(w, generatorNote)
+	}
+	for _, c := range r.Comparisons {
+		fmt.Fprint(w, c, r.verdict(c.Median, c.AtLeast, c.AtMost))
 		if c.Errors > 0 {
 			fmt.Fprintf(w, "  NOT VALID: %d errors", c.Errors)
 		}
 		fmt.Fprintln(w)
 	}
 	for _, f := range r.Figures {
-		fmt.Fprintf(w, "%s: %s %s%s\n", f.Name, number(f.Value), f.Unit, r.verdict(f.Value, f.AtLeast, f.AtMost))
+		fmt.Fprintln(w, f.String()+r.verdict(f.Value, f.AtLeast, f.AtMost))
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, n)
 	}
 	if r.Smoke {
-		fmt.Fprintln(w, "This was a smoke run: it checks answers, its figures mean nothing.")
+		fmt.Fprintln(w, "This was a smoke run: it checks answers and events, its figures mean nothing.")
 	}
 }
 
-// printJSON writes the report as one line.
+// printJSON writes the report as one line, with 0 for what JSON cannot hold: the
+// bounds of a single pair of runs, and ratios to what is not known.
 func (r *report) printJSON(w io.Writer) error {
-	return json.NewEncoder(w).Encode(r.finite())
-}
-
-// finite returns the report with 0 for what JSON cannot hold: the bounds of a
-// single pair of runs, and ratios to what is not known.
-func (r *report) finite() *report {
-	c := *r
-	c.Comparisons = nil
-	for _, x := range r.Comparisons {
-		for _, v := range []*float64{&x.Mean, &x.Median, &x.Low, &x.High} {
-			if math.IsNaN(*v) || math.IsInf(*v, 0) {
-				*v = 0
-			}
+	x := *r
+	x.Comparisons, x.Figures = slices.Clone(r.Comparisons), slices.Clone(r.Figures)
+	for i := range x.Comparisons {
+		c := &x.Comparisons[i]
+		for _, v := range []*float64{&c.Mean, &c.Median, &c.Low, &c.High} {
+			*v = finiteOr0(*v)
 		}
-		c.Comparisons = append(c.Comparisons, x)
 	}
-	return &c
+	for i := range x.Figures {
+		x.Figures[i].Value = finiteOr0(x.Figures[i].Value)
+	}
+	return json.NewEncoder(w).Encode(x)
 }
 
 // verdict says whether v keeps its bounds. A smoke run is judged by nothing.
 func (r *report) verdict(v, atLeast, atMost float64) string {
-	s, ok := "", true
-	if r.Smoke {
-		return ""
-	}
-	if atLeast != 0 {
-		s, ok = fmt.Sprintf("  [wanted: at least %g", atLeast), v >= atLeast
-	}
-	if atMost != 0 {
-		s, ok = fmt.Sprintf("  [wanted: at most %g", atMost), v <= atMost
-	}
+	wanted, met := judge(v, atLeast, atMost)
 	switch {
-	case s == "":
+	case r.Smoke || wanted == "":
 		return ""
-	case ok:
-		return s + ", met]"
+	case met:
+		return "  [wanted: " + wanted + ", met]"
 	}
-	return s + ", MISSED]"
+	return "  [wanted: " + wanted + ", MISSED]"
 }
 
 // number formats v with as many digits as it deserves, "–" if it is unknown.
@@ -250,6 +145,14 @@ func number(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
+}
+
+// finiteOr0 returns v, or 0 if it is infinite or no number.
+func finiteOr0(v float64) float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0
+	}
+	return v
 }
 
 // errorsText shows a number of errors so that it cannot be overlooked.

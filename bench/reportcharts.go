@@ -161,7 +161,7 @@ func (r *fullReport) latencyBars(title, subtitle string, rows []resultRow) []byt
 func (r *fullReport) chartMemory() []byte {
 	group := barGroup{}
 	for _, x := range r.Steps {
-		for _, m := range x.fanout.Memory {
+		for _, m := range x.found.Memory {
 			if s := spreadOf(m.Process); s.Median > 0 {
 				group.name = fmt.Sprintf("%s idle subscribers", count(float64(m.Subscribers)))
 				group.bars = append(group.bars, bar{system: m.System, spread: s})

@@ -27,6 +27,7 @@ func (r *fullReport) markdown() []byte {
 		fmt.Fprintf(&b, "**The machine was busy when it began (load averages %s): figures are too low, and differ from run to run.**\n\n", loads(r.Machine.Load))
 	}
 	r.writeFaults(&b)
+	r.writeWanted(&b)
 	drawn := r.charts()
 	for _, c := range reportCharts {
 		if drawn[c.file] != nil {
@@ -36,7 +37,8 @@ func (r *fullReport) markdown() []byte {
 	r.writeLosses(&b)
 	r.writeMachine(&b)
 	b.WriteString("## The scenarios\n\n")
-	b.WriteString("Figures are medians, with the least and the most of the runs in brackets. Per server CPU second means: divided by the CPU time of the server's process tree, " +
+	b.WriteString("Figures are medians, with the least and the most of the runs in brackets. A ratio is the median of those of runs that stood next to each other; its mean's 95 % confidence " +
+		"stands beside it. Per server CPU second means: divided by the CPU time of the server's process tree, " +
 		"which stays comparable when the generator takes the rest of the cores. Memory is the PSS of that tree at the end of a run. Generator is its share of the CPU time of both.\n\n")
 	for i := range r.Steps {
 		r.Steps[i].write(&b)
@@ -59,11 +61,9 @@ func (r *fullReport) writeFaults(b *strings.Builder) {
 		if x.Error != "" {
 			fmt.Fprintf(b, "**%s ended early: %s**\n\n", x.Title, oneLine(x.Error))
 		}
-		for _, notes := range [][]string{x.plain.Notes, x.fanout.Notes} {
-			for _, n := range notes {
-				if rest, ok := strings.CutPrefix(n, "FAULT: "); ok {
-					fmt.Fprintf(b, "**Not valid, %s:** %s\n\n", x.Title, oneLine(rest))
-				}
+		for _, n := range x.found.Notes {
+			if rest, ok := strings.CutPrefix(n, "FAULT: "); ok {
+				fmt.Fprintf(b, "**Not valid, %s:** %s\n\n", x.Title, oneLine(rest))
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func (x *stepResult) write(b *strings.Builder) {
 		fmt.Fprintf(b, "Left out: %s.\n\n", x.Left)
 		return
 	}
-	if rows := x.rows(); len(rows) > 0 {
+	if rows := x.found.rows(); len(rows) > 0 {
 		b.WriteString("| case | system | a second | per server CPU second | p50 ms | p99 ms | memory MiB | generator | errors |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n")
 		for _, r := range rows {
 			if r.Errors > 0 {
@@ -128,24 +128,13 @@ func (x *stepResult) write(b *strings.Builder) {
 		b.WriteString("\n")
 	}
 	var lines []string
-	for _, c := range x.plain.Comparisons {
-		line := fmt.Sprintf("%s: %s / %s in %s: %s", c.Case, c.System, c.Against, c.Measure, number(c.Mean))
-		if c.Runs > 1 {
-			line += fmt.Sprintf(" (95 %% confidence %s to %s)", number(c.Low), number(c.High))
-		}
-		lines = append(lines, line+x.plain.verdict(c.Mean, c.AtLeast, c.AtMost)+notValid(c.Errors))
+	for _, c := range x.found.Comparisons {
+		lines = append(lines, c.String()+x.found.verdict(c.Median, c.AtLeast, c.AtMost)+notValid(c.Errors))
 	}
-	for _, c := range x.fanout.Ratios {
-		line := fmt.Sprintf("%s: %s", c.Name, number(c.Median))
-		if c.Runs > 1 {
-			line += fmt.Sprintf(" (%s to %s)", number(c.Low), number(c.High))
-		}
-		lines = append(lines, line+x.fanout.verdict(c.Median, c.AtLeast, c.AtMost)+notValid(c.Errors))
+	for _, f := range x.found.Figures {
+		lines = append(lines, f.String()+x.found.verdict(f.Value, f.AtLeast, f.AtMost))
 	}
-	for _, f := range append(x.plain.Figures, x.fanout.Figures...) {
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s: %s %s", f.Name, number(f.Value), f.Unit))+x.plain.verdict(f.Value, f.AtLeast, f.AtMost))
-	}
-	lines = append(append(lines, x.plain.Notes...), x.fanout.Notes...)
+	lines = append(lines, x.found.Notes...)
 	for _, line := range lines {
 		fmt.Fprintf(b, "- %s\n", oneLine(line))
 	}
@@ -160,17 +149,6 @@ func notValid(errors int64) string {
 	return fmt.Sprintf(" **NOT VALID: %d errors**", errors)
 }
 
-// cell shows a spread in a table.
-func (s spread) cell() string {
-	switch {
-	case s.Median == 0 && s.High == 0:
-		return "–"
-	case s.Runs < 2:
-		return number(s.Median)
-	}
-	return fmt.Sprintf("%s (%s–%s)", number(s.Median), number(s.Low), number(s.High))
-}
-
 // oneLine makes a text fit into a table or a list.
 func oneLine(s string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "\\|")
@@ -179,7 +157,7 @@ func oneLine(s string) string {
 // writePeerConfigurations shows what the peers were told.
 func writePeerConfigurations(b *strings.Builder) {
 	b.WriteString("## Configuration of the peers\n\nAll listen on loopback and were started for this report; `%` stands for paths, addresses and users.\n\n")
-	for _, x := range [][2]string{{"nchan", nchanConfig}, {"nginx, as a cache and with files", nginxConfig}, {"Varnish, with `-s malloc,256m`", varnishConfig}} {
+	for _, x := range [][2]string{{"nchan", nchanConfig}, {"nginx, as a cache and with files", nginxConfig}, {"nginx, passing through", passingConfig}, {"Varnish, with `-s malloc,256m`", varnishConfig}} {
 		fmt.Fprintf(b, "%s:\n\n```\n%s\n```\n\n", x[0], strings.TrimSpace(placeholder.ReplaceAllString(x[1], "%")))
 	}
 	b.WriteString("PostgreSQL, one `INSERT` of the body as `jsonb` a transaction, over its extended protocol with a prepared statement:\n\n```\n")

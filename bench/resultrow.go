@@ -13,46 +13,19 @@ type resultRow struct {
 	Case, System string
 	Load         *fanoutCase
 	// Rate is requests or deliveries a second, PerCPU those per CPU second of the
-	// server; latencies are milliseconds, Memory is PSS in MiB.
-	Rate, PerCPU, P50, P99, Memory spread
-	Generator                      string
-	Errors                         int64
+	// server; latencies are milliseconds, Memory is PSS in MiB. Longest and
+	// FrameBytes are 0 for requests.
+	Rate, PerCPU, P50, P99, Longest, Memory, FrameBytes spread
+	Generator                                           string
+	Errors                                              int64
 }
-
-// rows returns those of a scenario.
-func (x *stepResult) rows() []resultRow {
-	var all []resultRow
-	for _, s := range x.plain.Series {
-		n, _ := s.faults()
-		all = append(all, resultRow{
-			Case: s.Case, System: s.System, Errors: n, Generator: s.generatorShare(),
-			Rate: spreadOf(s.values(measurement.perSecond)), PerCPU: spreadOf(s.values(measurement.perCPUSecond)),
-			P50:    spreadOf(s.values(func(m measurement) float64 { return m.P50 })),
-			P99:    spreadOf(s.values(func(m measurement) float64 { return m.P99 })),
-			Memory: spreadOf(s.values(func(m measurement) float64 { return float64(m.PSS) / (1 << 20) })),
-		})
-	}
-	for _, s := range x.fanout.Series {
-		all = append(all, resultRow{
-			Case: s.Case, System: s.System, Load: s.Load, Errors: s.errors(), Generator: share(s),
-			Rate: spreadOf(s.values(fanoutRun.perSecond)), PerCPU: spreadOf(s.values(fanoutRun.perCPUSecond)),
-			P50:    spreadOf(s.values(func(r fanoutRun) float64 { return r.P50 })),
-			P99:    spreadOf(s.values(func(r fanoutRun) float64 { return r.P99 })),
-			Memory: spreadOf(s.values(func(r fanoutRun) float64 { return float64(r.PSS) / (1 << 20) })),
-		})
-	}
-	return all
-}
-
-// scenario names what was run.
-func (x *stepResult) scenario() string { return x.plain.Scenario + x.fanout.Scenario }
 
 // valid returns the rows of all scenarios that a comparison may use.
 func (r *fullReport) valid() []resultRow {
 	var all []resultRow
 	for i := range r.Steps {
-		for _, row := range r.Steps[i].rows() {
-			row.Step, row.Scenario = i, r.Steps[i].scenario()
+		for _, row := range r.Steps[i].found.rows() {
+			row.Step, row.Scenario = i, r.Steps[i].found.Scenario
 			if row.Errors == 0 {
 				all = append(all, row)
 			}
@@ -72,6 +45,10 @@ type loss struct {
 	Apart bool
 }
 
+// noPeers are the systems that milepost cannot be behind: itself, and what it
+// stands in front of.
+var noPeers = []string{"milepost", sidecarName, embeddedName, passDirect}
+
 // losses returns where milepost is behind a peer, the worst first. Smaller gaps
 // than a machine's drift are listed too; Apart tells them.
 func (r *fullReport) losses() []loss {
@@ -88,11 +65,11 @@ func (r *fullReport) losses() []loss {
 	var all []loss
 	rows := r.valid()
 	for _, ours := range rows {
-		if ours.System != "milepost" {
+		if ours.System != "milepost" && ours.System != sidecarName {
 			continue
 		}
 		for _, theirs := range rows {
-			if theirs.Step != ours.Step || theirs.Case != ours.Case || theirs.System == "milepost" {
+			if theirs.Step != ours.Step || theirs.Case != ours.Case || slices.Contains(noPeers, theirs.System) {
 				continue
 			}
 			for _, m := range measures {
@@ -108,7 +85,7 @@ func (r *fullReport) losses() []loss {
 		}
 	}
 	for _, x := range r.Steps {
-		all = append(all, memoryLosses(x.fanout.Memory)...)
+		all = append(all, memoryLosses(x.found.Memory)...)
 	}
 	slices.SortStableFunc(all, func(a, b loss) int { return cmp.Compare(b.Times, a.Times) })
 	return all

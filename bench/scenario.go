@@ -63,7 +63,7 @@ func (s *scenario) allowPeers() {
 }
 
 // run parses args, runs body in a working directory of its own, ends all that
-// body started, and prints the report.
+// body started, and prints the report, also of a scenario that ended early.
 func (s *scenario) run(args []string, out io.Writer, body func() error) (err error) {
 	if err := parseFlags(s.flags, args); err != nil {
 		return err
@@ -77,11 +77,16 @@ func (s *scenario) run(args []string, out io.Writer, body func() error) (err err
 	if s.key == "" {
 		s.key = os.Getenv("MILEPOST_API_KEY")
 	}
-	if err := s.inWorkingDir(body); err != nil {
+	err = s.inWorkingDir(body)
+	var usage usageError
+	if errors.As(err, &usage) {
 		return err
 	}
+	if err != nil {
+		s.report.fail("the scenario ended early: %v", err)
+	}
 	if s.json {
-		err = s.report.printJSON(out)
+		err = errors.Join(err, s.report.printJSON(out))
 	} else {
 		s.report.print(out)
 	}
@@ -211,10 +216,10 @@ type system struct {
 
 // interleave lets the systems take turns, so that a drift of the machine hits
 // all alike, and adds their runs to the report.
-func (s *scenario) interleave(caseName string, systems []system) ([]series, error) {
-	all := make([]series, len(systems))
+func (s *scenario) interleave(caseName string, systems []system) ([]series[measurement], error) {
+	all := make([]series[measurement], len(systems))
 	for i, x := range systems {
-		all[i] = series{Case: caseName, System: x.name}
+		all[i] = series[measurement]{Case: caseName, System: x.name}
 	}
 	for round := range s.rounds {
 		for i, x := range systems {

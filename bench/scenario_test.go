@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 )
@@ -96,8 +97,8 @@ func TestLoaderFindsDoubledSequences(t *testing.T) {
 func TestReportJudgesFigures(t *testing.T) {
 	r := report{
 		Comparisons: []comparison{
-			{Case: "c", System: "a", Against: "b", Measure: "m", ratio: ratio{Mean: 2, Runs: 1}, AtLeast: 2.5},
-			{Case: "d", System: "a", Against: "b", Measure: "m", ratio: ratio{Mean: 1, Median: 1, Low: 0.9, High: 1.1, Runs: 3}, AtMost: 1.3, Errors: 2},
+			{Name: "c", ratio: ratio{Median: 2, Runs: 1}, AtLeast: 2.5},
+			{Name: "d", ratio: ratio{Mean: 1, Median: 1, Low: 0.9, High: 1.1, Runs: 3}, AtMost: 1.3, Errors: 2},
 		},
 		Figures: []figure{{Name: "f", Value: 49, Unit: "MiB", AtMost: 50}},
 	}
@@ -121,7 +122,30 @@ func TestDispatch(t *testing.T) {
 	if status := dispatch(t.Context(), []string{"write", "--nothing"}, &out, &progress); status != 2 {
 		t.Errorf("an unknown flag gives %d", status)
 	}
-	if status := dispatch(t.Context(), []string{"read", "--help"}, &out, &progress); status != 0 {
-		t.Errorf("--help gives %d", status)
+}
+
+func TestEverySubcommandSaysWhatItIs(t *testing.T) {
+	document, err := os.ReadFile("../docs/BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range commands() {
+		var out, help bytes.Buffer
+		if status := dispatch(t.Context(), []string{c.name, "--help"}, &out, &help); status != 0 {
+			t.Errorf("%s --help gives %d", c.name, status)
+		}
+		if !strings.Contains(help.String(), c.summary) || !strings.Contains(help.String(), "\n  -") {
+			t.Errorf("%s --help prints\n%s", c.name, help.String())
+		}
+		switch c.name {
+		case "runtime", "report", "smoke":
+		default:
+			if !strings.Contains(help.String(), "\n  -json\n") {
+				t.Errorf("%s has no --json", c.name)
+			}
+		}
+		if !bytes.Contains(document, []byte("| `"+c.name+"` |")) {
+			t.Errorf("%s is not in the table of docs/BENCHMARKS.md", c.name)
+		}
 	}
 }

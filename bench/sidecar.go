@@ -12,6 +12,12 @@ import (
 // that what reached the upstream does not depend on how fast the machine is.
 const sidecarAuthTTL = "MILEPOST_UPSTREAM_AUTH_TTL=30m"
 
+// The two mileposts of the scenario, as they are named in reports.
+const (
+	sidecarName  = "sidecar"
+	embeddedName = "embedded"
+)
+
 // sidecarParts are what the scenario measures, in the order in which it does.
 var sidecarParts = []struct {
 	name    string
@@ -96,7 +102,7 @@ func measureSidecarFanout(s *sidecarScenario) error {
 		c.shrink()
 	}
 	var systems []*fanoutSystem
-	for _, b := range []build{{"sidecar", front}, {"embedded", s.upstream}} {
+	for _, b := range []build{{sidecarName, front}, {embeddedName, s.upstream}} {
 		// The CPU time is that of the process that serves the subscribers alone.
 		x := milepostSystem(b.server.addr, benchKey, b.server.pid())
 		if err := x.learnOverhead(newID(newRand(randomSeed(), 0))); err != nil {
@@ -118,20 +124,10 @@ func measureSidecarFanout(s *sidecarScenario) error {
 	if err != nil {
 		return err
 	}
-	a, b := all[seriesKey{c.String(), "sidecar"}], all[seriesKey{c.String(), "embedded"}]
-	s.report.Comparisons = append(s.report.Comparisons, comparison{
-		Case: "fan-out, " + c.String(), System: "sidecar", Against: "embedded", Measure: "deliveries per CPU second of the serving process",
-		ratio: compareRuns(a.values(fanoutRun.perCPUSecond), b.values(fanoutRun.perCPUSecond)), AtLeast: 0.95, Errors: a.errors() + b.errors(),
-	})
-	for _, x := range []fanoutSeries{a, b} {
-		s.report.Figures = append(s.report.Figures, figure{
-			Name: fmt.Sprintf("fan-out, %s, %s: deliveries per CPU second, median", c, x.System), Value: x.median(fanoutRun.perCPUSecond),
-		})
-	}
+	a, b := all[seriesKey{c.String(), sidecarName}], all[seriesKey{c.String(), embeddedName}]
+	s.report.compareStreams(fmt.Sprintf("fan-out, %s: sidecar / embedded in deliveries per CPU second of the serving process", c), a, b, fanoutRun.perCPUSecond, 0.95, 0)
 	s.report.Figures = append(s.report.Figures, figure{
 		Name: fmt.Sprintf("fan-out, %s: upstream streams a job", c), Value: after.minus(before).streams / float64(len(a.Runs)), AtMost: 1,
 	})
-	s.report.Failed = s.report.Failed || f.report.Failed
-	s.report.Notes = append(s.report.Notes, f.report.Notes...)
 	return nil
 }

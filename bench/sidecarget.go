@@ -20,7 +20,7 @@ func measureSidecarCache(s *sidecarScenario) error {
 	if err != nil {
 		return err
 	}
-	systems := []readSystem{{"sidecar", front.pid(), front.addr}}
+	systems := []readSystem{{sidecarName, front.pid(), front.addr}}
 	if s.peers {
 		nginx, err := startNginx(s.ctx, s.path("nginx-cache"), s.upstream.addr, nil)
 		switch {
@@ -56,7 +56,7 @@ func measureSidecarCache(s *sidecarScenario) error {
 	if err != nil {
 		return err
 	}
-	s.report.compare(all, "sidecar", betterNginx(all), "requests per server CPU second", measurement.perCPUSecond, 1.1)
+	s.report.compare(all, sidecarName, betterNginx(all), "requests per server CPU second", measurement.perCPUSecond, 1.1)
 	if after > before {
 		s.report.fail("%g of the cached GETs reached the upstream", after-before)
 	}
@@ -97,14 +97,14 @@ func measureSidecarPass(s *sidecarScenario) error {
 	}
 	s.cleanup(proxy.end)
 	systems := []readSystem{
-		{"sidecar", front.pid(), front.addr}, {passNginx, proxy.pid(), proxy.addr}, {passDirect, origin.pid(), origin.static},
+		{sidecarName, front.pid(), front.addr}, {passNginx, proxy.pid(), proxy.addr}, {passDirect, origin.pid(), origin.static},
 	}
 	name := fmt.Sprintf("pass-through GET %d KB, %d connections", sidecarGetSize>>10, readConnections)
 	all, err := s.interleave(name, drivenReads(systems, []knownGet{storedAnswer{path, file}.get(benchKey)}))
 	if err != nil {
 		return err
 	}
-	s.report.compare(all, "sidecar", passNginx, "requests per server CPU second", measurement.perCPUSecond, 0.8)
-	s.report.compare(all, "sidecar", passNginx, "requests/s", measurement.perSecond, 0)
+	s.report.compare(all, sidecarName, passNginx, "requests per server CPU second", measurement.perCPUSecond, 0.8)
+	s.report.compare(all, sidecarName, passNginx, "requests/s", measurement.perSecond, 0)
 	return nil
 }

@@ -24,7 +24,7 @@ func measureSidecarLatency(s *sidecarScenario) error {
 	}
 	ids, writer := newRand(randomSeed(), 0), uint32(0)
 	var systems []system
-	for _, b := range []build{{"sidecar", front}, {"embedded", s.upstream}} {
+	for _, b := range []build{{sidecarName, front}, {embeddedName, s.upstream}} {
 		systems = append(systems, driven(b.name, b.server.pid(), openers(1, func() (task, error) {
 			writer++
 			return newWriteTask(b.server.addr, benchKey, newID(ids), writeSize, writer, true)

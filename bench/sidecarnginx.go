@@ -1,13 +1,6 @@
 package main
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"syscall"
-)
+import "context"
 
 // passingConfig relays everything, keeps the connections to the origin as its
 // documentation advises, and caches nothing.
@@ -15,7 +8,7 @@ const passingConfig = `
 worker_processes 2;
 pid %[1]s/nginx.pid;
 error_log stderr error;
-%[4]s
+%[2]s
 events { worker_connections 4096; multi_accept on; }
 http {
 	access_log off;
@@ -28,12 +21,12 @@ http {
 	uwsgi_temp_path %[1]s/uwsgi;
 	scgi_temp_path %[1]s/scgi;
 	upstream origin {
-		server %[3]s;
+		server %[4]s;
 		keepalive 256;
 		keepalive_requests 1000000000;
 	}
 	server {
-		listen %[2]s;
+		listen %[3]s;
 		location / {
 			proxy_pass http://origin;
 			proxy_http_version 1.1;
@@ -51,31 +44,12 @@ type passingNginx struct {
 
 // startPassingNginx starts nginx in dir in front of origin.
 func startPassingNginx(ctx context.Context, dir, origin string) (*passingNginx, error) {
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			return nil, fmt.Errorf("nginx: %w", errNoPeer)
-		}
-	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	user := ""
-	if os.Getuid() == 0 {
-		// Its workers read and write below our directory.
-		user = "user root;"
-	}
-	config := fmt.Sprintf(passingConfig, dir, addr, origin, user)
-	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(dir+"/nginx.conf", []byte(config), 0o644)); err != nil {
-		return nil, fmt.Errorf("cannot configure nginx: %w", err)
-	}
-	p, err := startProcess(exec.Command(path, "-p", dir, "-c", dir+"/nginx.conf", "-g", "daemon off;"), dir+".log", syscall.SIGTERM)
+	p, err := runNginx(ctx, dir, passingConfig, []string{addr}, addr, origin)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.ready(ctx, dials(addr)); err != nil {
-		_ = p.end()
 		return nil, err
 	}
 	return &passingNginx{p, addr}, nil

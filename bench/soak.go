@@ -63,6 +63,9 @@ func measureSoak(s *fanoutScenario, f *dayFlags, charts string) error {
 	if _, err := f.load(s, nil); err != nil {
 		return err // before anything is started
 	}
+	if before := (machine{Load: firstLine("/proc/loadavg")}); before.busy() {
+		s.report.note("The machine was busy when it began (load averages %s): latencies tell of that too.", loads(before.Load))
+	}
 	var m *milepostServer
 	var x *fanoutSystem
 	var err error

@@ -18,6 +18,8 @@ type sseStream struct {
 	// verify compares the padding of events and looks for the empty line
 	// between two; without it, padding may be discarded unread.
 	verify bool
+	// trace is what events are compared with that have no padding, nil for padding.
+	trace *traceEvents
 
 	head    []byte
 	begun   bool
@@ -41,6 +43,8 @@ type sseStream struct {
 	newlines int
 	blank    bool
 	any      bool
+	// gathered is what has come since the last event, of a trace alone.
+	gathered []byte
 }
 
 // maxChunkLine bounds the line before a chunk in bytes.
@@ -175,7 +179,7 @@ func (s *sseStream) feedBody(b []byte, got func(marker)) error {
 				text := s.event.paddingText()
 				at := len(text) - s.left
 				if !bytes.Equal(text[at:at+n], b[:n]) {
-					return fmt.Errorf("event %d of job %d is not the one that was published", s.event.sequence, s.event.job)
+					return s.event.differs()
 				}
 			}
 			s.take(n, got)
@@ -192,6 +196,7 @@ func (s *sseStream) feedBody(b []byte, got func(marker)) error {
 		case s.partial > 0:
 			// Nothing of what has come of the magic can begin another one.
 			if b[0] != markerMagic[s.partial] {
+				s.gather([]byte(markerMagic[:s.partial]))
 				s.partial, s.newlines = 0, 0
 				continue
 			}
@@ -201,6 +206,7 @@ func (s *sseStream) feedBody(b []byte, got func(marker)) error {
 			at, n := findMagic(b)
 			if s.verify {
 				s.between(b[:at])
+				s.gather(b[:at])
 			}
 			s.partial = n
 			b = b[at+n:]
@@ -217,6 +223,12 @@ func (s *sseStream) begin(got func(marker)) error {
 	}
 	if s.verify && s.any && !s.blank {
 		return fmt.Errorf("no empty line before event %d of job %d", m.sequence, m.job)
+	}
+	if s.verify && s.trace != nil {
+		if err := s.trace.check(m, s.gathered); err != nil {
+			return err
+		}
+		s.gathered = s.gathered[:0]
 	}
 	s.partial, s.event, s.left = 0, m, int(m.padding)
 	s.blank, s.newlines, s.any = false, 0, true
@@ -245,6 +257,13 @@ func (s *sseStream) between(b []byte) {
 		default:
 			s.newlines = 0
 		}
+	}
+}
+
+// gather keeps b to be compared with an event of the trace.
+func (s *sseStream) gather(b []byte) {
+	if s.verify && s.trace != nil {
+		s.gathered = append(s.gathered, b...)
 	}
 }
 

@@ -14,58 +14,27 @@ import (
 // streamChecks are those of the stream.
 func streamChecks() []conformanceCheck {
 	return []conformanceCheck{
-		{area: "stream", rule: "the answer is an event stream that no proxy may change or keep", check: func(v *verifier) error {
-			job, _, err := v.seed(1)
-			if err != nil {
-				return err
-			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			if !strings.HasPrefix(s.header.Get("Content-Type"), "text/event-stream") || !strings.Contains(s.header.Get("Cache-Control"), "no-cache") {
-				return fmt.Errorf("headers %v", s.header)
+		{area: "stream", rule: "the answer is an event stream that no proxy may change or keep", check: watching(1, nil, func(w watched) error {
+			if !strings.HasPrefix(w.header.Get("Content-Type"), "text/event-stream") || !strings.Contains(w.header.Get("Cache-Control"), "no-cache") {
+				return fmt.Errorf("headers %v", w.header)
 			}
 			return nil
-		}},
-		{area: "stream", rule: "a subscriber gets what is stored and then what comes, each once and in order", check: func(v *verifier) error {
-			job, all, err := v.seed(3)
-			if err != nil {
-				return err
-			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			if err := s.wantMessages(all); err != nil {
+		})},
+		{area: "stream", rule: "a subscriber gets what is stored and then what comes, each once and in order", check: watching(3, nil, func(w watched) error {
+			if err := w.wantMessages(w.all); err != nil {
 				return fmt.Errorf("history: %w", err)
 			}
 			for i := range 3 {
-				live, err := v.post(job, checkBody(statusProceeding, 4+i))
-				if err != nil {
-					return err
-				}
-				if err := s.wantMessages([]stored{live}); err != nil {
+				if err := w.wantNext(statusProceeding, 4+i); err != nil {
 					return fmt.Errorf("live: %w", err)
 				}
 			}
 			return nil
-		}},
+		})},
 		{area: "stream", rule: "no gap and no double while checkpoints are posted as the stream opens", check: (*verifier).historyMeetsLive},
-		{area: "stream", rule: "each frame is id, event and data, and its id is the checkpoint's", beyond: true, check: func(v *verifier) error {
-			job, all, err := v.seed(2)
-			if err != nil {
-				return err
-			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			for _, want := range all {
-				e, err := s.next()
+		{area: "stream", rule: "each frame is id, event and data, and its id is the checkpoint's", beyond: true, check: watching(2, nil, func(w watched) error {
+			for _, want := range w.all {
+				e, err := w.next()
 				if err != nil {
 					return err
 				}
@@ -74,25 +43,17 @@ func streamChecks() []conformanceCheck {
 				}
 			}
 			return nil
-		}},
+		})},
 		{area: "stream", rule: "Last-Event-ID, as a header or in the query, resumes after that checkpoint", beyond: true, check: func(v *verifier) error {
 			job, all, err := v.seed(4)
 			if err != nil {
 				return err
 			}
-			for name, open := range map[string]func() (*eventReader, error){
-				"header": func() (*eventReader, error) { return v.watch(v.key, job, "", "Last-Event-ID", all[1].id) },
-				"query":  func() (*eventReader, error) { return v.watch(v.key, job, "?last_event_id="+url.QueryEscape(all[1].id)) },
-			} {
-				s, err := open()
-				if err != nil {
-					return err
-				}
-				err = s.wantMessages(all[2:])
-				s.close()
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
+			if err := v.streamBegins(job, "", all[2:], "Last-Event-ID", all[1].id); err != nil {
+				return fmt.Errorf("header: %w", err)
+			}
+			if err := v.streamBegins(job, "?last_event_id="+url.QueryEscape(all[1].id), all[2:]); err != nil {
+				return fmt.Errorf("query: %w", err)
 			}
 			return nil
 		}},
@@ -106,13 +67,7 @@ func streamChecks() []conformanceCheck {
 				return err
 			}
 			for _, id := range []string{v.newJob(), others[0].id, "?"} {
-				s, err := v.watch(v.key, job, "", "Last-Event-ID", id)
-				if err != nil {
-					return err
-				}
-				err = s.wantMessages(all)
-				s.close()
-				if err != nil {
+				if err := v.streamBegins(job, "", all, "Last-Event-ID", id); err != nil {
 					return fmt.Errorf("after %q: %w", id, err)
 				}
 			}
@@ -126,29 +81,16 @@ func streamChecks() []conformanceCheck {
 			}
 			return nil
 		}},
-		{area: "stream", rule: "a subscriber that watches gets complete when the job ends, and the end", check: func(v *verifier) error {
-			job, all, err := v.seed(1)
-			if err != nil {
+		{area: "stream", rule: "a subscriber that watches gets complete when the job ends, and the end", check: watching(1, nil, func(w watched) error {
+			if err := w.wantMessages(w.all); err != nil {
 				return err
 			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
+			if err := w.wantNext(statusCompleted, 2); err != nil {
 				return err
 			}
-			defer s.close()
-			if err := s.wantMessages(all); err != nil {
-				return err
-			}
-			last, err := v.post(job, checkBody(statusCompleted, 2))
-			if err != nil {
-				return err
-			}
-			if err := s.wantMessages([]stored{last}); err != nil {
-				return err
-			}
-			_, err = s.wantComplete(job, "completed")
+			_, err := w.wantComplete(w.job, "completed")
 			return err
-		}},
+		})},
 		{area: "stream", rule: "whoever comes back with the id of complete gets 204", beyond: true, check: func(v *verifier) error {
 			job, id, err := v.endedStream(statusCompleted, "completed")
 			if err != nil {
@@ -169,48 +111,66 @@ func streamChecks() []conformanceCheck {
 			if err != nil {
 				return err
 			}
-			s, err := v.watch(v.key, job, "", "Last-Event-ID", id)
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			return s.wantMessages([]stored{more})
+			return v.streamBegins(job, "", []stored{more}, "Last-Event-ID", id)
 		}},
-		{area: "stream", rule: "a replay runs through an end that was continued, without complete", beyond: true, check: func(v *verifier) error {
-			job, all, err := v.seed(4, statusInit, statusCompleted, statusInit, statusProceeding)
-			if err != nil {
-				return err
-			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			return s.wantMessages(all)
-		}},
-		{area: "stream", rule: "an interactive stop does not end the job", beyond: true, check: func(v *verifier) error {
-			job, all, err := v.seed(2, statusProceeding, statusInteractive)
-			if err != nil {
-				return err
-			}
-			s, err := v.watch(v.key, job, "")
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			if err := s.wantMessages(all); err != nil {
-				return err
-			}
-			more, err := v.post(job, checkBody(statusProceeding, 3))
-			if err != nil {
-				return err
-			}
-			return s.wantMessages([]stored{more})
-		}},
+		{area: "stream", rule: "a replay runs through an end that was continued, without complete", beyond: true,
+			check: watching(4, []string{statusInit, statusCompleted, statusInit, statusProceeding}, func(w watched) error { return w.wantMessages(w.all) })},
+		{area: "stream", rule: "an interactive stop does not end the job", beyond: true,
+			check: watching(2, []string{statusProceeding, statusInteractive}, func(w watched) error {
+				if err := w.wantMessages(w.all); err != nil {
+					return err
+				}
+				return w.wantNext(statusProceeding, 3)
+			})},
 		{area: "stream", rule: "the stream of an unknown job is 404", check: func(v *verifier) error {
 			return v.refuses(http.MethodGet, collectionPath(v.newJob())+"stream", nil, isError(404, "Not Found", ""), "Accept", "text/event-stream")
 		}},
 	}
+}
+
+// watched is the open stream of a job that has the checkpoints all.
+type watched struct {
+	*eventReader
+	v   *verifier
+	job string
+	all []stored
+}
+
+// watching is a check of the stream of a new job with n checkpoints of those
+// statuses.
+func watching(n int, statuses []string, check func(watched) error) func(*verifier) error {
+	return func(v *verifier) error {
+		job, all, err := v.seed(n, statuses...)
+		if err != nil {
+			return err
+		}
+		s, err := v.watch(v.key, job, "")
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		return check(watched{s, v, job, all})
+	}
+}
+
+// wantNext posts a checkpoint, which must be the next event.
+func (w watched) wantNext(status string, step int) error {
+	live, err := w.v.post(w.job, checkBody(status, step))
+	if err != nil {
+		return err
+	}
+	return w.wantMessages([]stored{live})
+}
+
+// streamBegins opens a job's stream, whose first events must be those
+// checkpoints.
+func (v *verifier) streamBegins(job, query string, want []stored, header ...string) error {
+	s, err := v.watch(v.key, job, query, header...)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.wantMessages(want)
 }
 
 // historyMeetsLive opens streams while a job is written.
@@ -260,19 +220,14 @@ func (v *verifier) historyMeetsLive() error {
 // endedStream makes a job that has ended with status, reads its whole stream,
 // and returns the job and the id of its complete.
 func (v *verifier) endedStream(status, want string) (job, id string, err error) {
-	job, all, err := v.seed(2, statusProceeding, status)
-	if err != nil {
-		return job, "", err
-	}
-	s, err := v.watch(v.key, job, "")
-	if err != nil {
-		return job, "", err
-	}
-	defer s.close()
-	if err := s.wantMessages(all); err != nil {
-		return job, "", err
-	}
-	id, err = s.wantComplete(job, want)
+	err = watching(2, []string{statusProceeding, status}, func(w watched) (err error) {
+		if err := w.wantMessages(w.all); err != nil {
+			return err
+		}
+		job = w.job
+		id, err = w.wantComplete(job, want)
+		return err
+	})(v)
 	return job, id, err
 }
 

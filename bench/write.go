@@ -100,7 +100,7 @@ func measureWrites(s *scenario, server subject, cross bool) error {
 		}
 		s.report.compare(all, "milepost", "postgres", "requests per server CPU second", measurement.perCPUSecond, wantCPU)
 		s.report.compare(all, "milepost", "postgres", "requests/s", measurement.perSecond, wantRate)
-		s.report.compare(all, "postgres", "milepost", "p99", func(m measurement) float64 { return m.P99 }, wantTail)
+		s.report.compare(all, "postgres", "milepost", "p99", measurement.p99, wantTail)
 		s.report.compare(all, "milepost", "raw pebble", "requests/s", measurement.perSecond, wantRaw)
 		s.report.compare(all, "postgres", "postgres by pgbench", "requests/s", measurement.perSecond, 0)
 		s.report.compare(all, "postgres", "postgres by pgbench", "requests per server CPU second", measurement.perCPUSecond, 0)
