@@ -22,7 +22,7 @@ func FuzzPath(f *testing.F) {
 		collection(jobID) + jobID, collection(jobID) + "stream", collection("..") + "/", collection("%2e%2e%2f"),
 		"/api/studio/v1/expert_jobs/", "/api/studio/v1/expert_jobs//checkpoints//",
 		string(streamsPath), string(ticketsPath), string(streamsPath) + "/", string(ticketsPath) + "/x",
-		"/ui", "/ui/", "/ui/main.js", "/uix", "/api/milepost/v1/jobs", "/api/milepost/v1/jobs/" + jobID, "/api/milepost/v1/jobs/" + jobID + "/diff",
+		"/ui", "/ui/", "/ui/main.js", "/uix", "/api/milepost/v1/jobs", "/api/milepost/v1/jobs/" + jobID, "/api/milepost/v1/jobs/" + jobID + "/diff", "/api/milepost/v1/jobs/" + jobID + "/timeline",
 	} {
 		f.Add([]byte(p))
 	}
@@ -52,6 +52,8 @@ func FuzzPath(f *testing.F) {
 			want = "/api/milepost/v1/jobs/" + string(target.job)
 		case routeDiff:
 			want = "/api/milepost/v1/jobs/" + string(target.job) + "/diff"
+		case routeTimeline:
+			want = "/api/milepost/v1/jobs/" + string(target.job) + "/timeline"
 		}
 		if got := string(path); got != want && got+"/" != want {
 			t.Errorf("%q is taken for %q", got, want)

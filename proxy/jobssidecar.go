@@ -36,6 +36,9 @@ func (a *sidecar) serveJobs(ctx *fasthttp.RequestCtx, t target) error {
 	if t.route == routeJob {
 		return a.showJob(ctx, t, a.copiedJobs(c))
 	}
+	if t.route == routeTimeline {
+		return a.timeline(ctx, t, a.copiedJobs(c))
+	}
 	q, faults := parseDiffQuery(ctx.QueryArgs())
 	if faults != nil {
 		return faults

@@ -19,15 +19,16 @@ const (
 	routeStreams // several jobs on one connection
 	routeTickets
 	routeOpenAPI
-	routeJobs // of the caller's organization
-	routeJob  // one job with its runs
-	routeDiff // what is new in one checkpoint against another
-	routeUI   // the viewer's pages
+	routeJobs     // of the caller's organization
+	routeJob      // one job with its runs
+	routeDiff     // what is new in one checkpoint against another
+	routeTimeline // the checkpoints of one job without their bodies
+	routeUI       // the viewer's pages
 	routeCount
 )
 
 // The names of the routes in the metrics.
-var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "streams", "tickets", "openapi", "jobs", "job", "diff", "ui"}
+var routeNames = [routeCount]string{"other", "checkpoints", "checkpoint", "stream", "streams", "tickets", "openapi", "jobs", "job", "diff", "timeline", "ui"}
 
 // target is where a request goes. The ids point into the request's path.
 type target struct {
@@ -100,12 +101,16 @@ func ownTarget(path []byte) target {
 		return target{route: routeJob, job: job}
 	case string(rest) == "diff":
 		return target{route: routeDiff, job: job}
+	case string(rest) == "timeline":
+		return target{route: routeTimeline, job: job}
 	}
 	return target{}
 }
 
 // ofJobs reports whether a route is one of our own that show jobs.
-func (r route) ofJobs() bool { return r == routeJobs || r == routeJob || r == routeDiff }
+func (r route) ofJobs() bool {
+	return r == routeJobs || r == routeJob || r == routeDiff || r == routeTimeline
+}
 
 // methods is what a route allows.
 func (r route) methods() string {

@@ -279,6 +279,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, t target) error {
 		return s.showJob(ctx, t, s.ownJobs(c))
 	case t.route == routeDiff:
 		return s.diff(ctx, t, s.ownJobs(c))
+	case t.route == routeTimeline:
+		return s.timeline(ctx, t, s.ownJobs(c))
 	default:
 		return s.stream(ctx, c, t)
 	}

@@ -236,8 +236,14 @@ func (s *server) ask(req *http.Request) ([]byte, error) {
 	return b, err
 }
 
-// requests returns how many requests of a route got a status.
+// requests returns how many requests of a route got a status, "" for none.
 func (s *server) requests(route string, code int) string {
+	s.t.Helper()
+	return s.series(fmt.Sprintf(`milepost_http_requests_total{code="%d",method="GET",route=%q}`, code, route))
+}
+
+// series returns the value of a metric, "" if there is none.
+func (s *server) series(name string) string {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(suite, "GET", "http://"+s.admin+"/metrics", nil)
 	if err != nil {
@@ -247,8 +253,7 @@ func (s *server) requests(route string, code int) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	series := fmt.Sprintf(`milepost_http_requests_total{code="%d",method="GET",route=%q} `, code, route)
-	_, rest, _ := strings.Cut(string(b), "\n"+series)
+	_, rest, _ := strings.Cut(string(b), "\n"+name+" ")
 	value, _, _ := strings.Cut(rest, "\n")
 	return value
 }

@@ -144,14 +144,22 @@ func (v *viewer) quiet() {
 // picture keeps a picture of the page, if somebody wants to look at it.
 func (v *viewer) picture(name string) {
 	v.t.Helper()
-	dir := os.Getenv("VIEWER_SCREENSHOTS")
-	if dir == "" {
-		return
+	if dir := os.Getenv("VIEWER_SCREENSHOTS"); dir != "" {
+		v.capture(dir, name, 1400, 900, func(png []byte) ([]byte, error) { return png, nil })
 	}
+}
+
+// capture writes pictures of the page, light and dark, in a window of so many
+// pixels. pack is what is done to each before it is written.
+func (v *viewer) capture(dir, name string, width, height int64, pack func(png []byte) ([]byte, error)) {
+	v.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
-		v.do(chromedp.EmulateViewport(1400, 900))
+		v.do(chromedp.EmulateViewport(width, height))
 		v.emulate(scheme)
 		png, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
+		if err == nil {
+			png, err = pack(png)
+		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name+"-"+scheme+".png"), png, 0o644)
 		}

@@ -47,7 +47,7 @@ func ingestEvents(args []string) int {
 		poster.GiveUp = 0
 		err = ingestDir(poster, progress, *dir, (*ingest.Dir).Follow)
 	}
-	progress.Note(fmt.Sprintf("%d checkpoints stored, %d not", poster.Stored, poster.Refused))
+	progress.Note(poster.Summary())
 	if err != nil {
 		return failed(err)
 	}

@@ -150,7 +150,7 @@ func TestIngestPipe(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", name, code, v.errors.String())
 		}
 		p.same(trace, posted)
-		if code, _, errors := runVerb(t, p.api, string(input), "ingest"); code != 0 || !strings.Contains(errors, fmt.Sprintf("%d checkpoints stored, 0 not", len(trace.Bodies))) {
+		if code, _, errors := runVerb(t, p.api, string(input), "ingest"); code != 0 || !strings.Contains(errors, fmt.Sprintf("%d checkpoints stored (0 new), 0 not", len(trace.Bodies))) {
 			t.Errorf("%s again: exit %d: %s", name, code, errors)
 		}
 		p.same(trace, posted)
@@ -245,7 +245,7 @@ func TestIngestDir(t *testing.T) {
 	if code, _, errors := runVerb(t, p.api, piped, "ingest"); code != 0 {
 		t.Fatalf("exit %d: %s", code, errors)
 	}
-	if code, out, errors := runVerb(t, p.api, "", "ingest", "--dir", workspace, "--once"); code != 0 || out != "" || !strings.Contains(errors, "15 checkpoints stored, 0 not") {
+	if code, out, errors := runVerb(t, p.api, "", "ingest", "--dir", workspace, "--once"); code != 0 || out != "" || !strings.Contains(errors, "15 checkpoints stored (13 new), 0 not") {
 		t.Errorf("exit %d: %s%s", code, out, errors)
 	}
 	p.same(delegation, postedDelegation)
@@ -268,7 +268,7 @@ func TestIngestDir(t *testing.T) {
 	if err := v.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if code := v.ends(t); code != 0 || !strings.Contains(v.errors.String(), "22 checkpoints stored, 0 not") {
+	if code := v.ends(t); code != 0 || !strings.Contains(v.errors.String(), "22 checkpoints stored (7 new), 0 not") {
 		t.Errorf("exit %d: %s", code, v.errors.String())
 	}
 	p.same(delegation, postedDelegation)

@@ -147,8 +147,8 @@ func TestPipeTakesAReusedKeyForStored(t *testing.T) {
 		return true
 	}
 	p := s.poster(t)
-	if err := Pipe(t.Context(), strings.NewReader(completed("a")), io.Discard, p, nil); err != nil || p.Stored != 1 || p.Refused != 0 {
-		t.Errorf("%v, stored %d, refused %d", err, p.Stored, p.Refused)
+	if err := Pipe(t.Context(), strings.NewReader(completed("a")), io.Discard, p, nil); err != nil || p.Stored != 1 || p.Present != 1 || p.Refused != 0 {
+		t.Errorf("%v, stored %d, present %d, refused %d", err, p.Stored, p.Present, p.Refused)
 	}
 }
 

@@ -23,11 +23,17 @@ type Poster struct {
 	// Stored counts the events whose checkpoints the server has now, Refused
 	// those that it will not have.
 	Stored, Refused int
+	// Present counts those of Stored that the server had before. Where it could
+	// not be asked what it had, Unsure is set and Present is too low.
+	Present int
+	Unsure  bool
 
 	// given has the server's ids of the checkpoints that delegated.
 	given map[runtimeID]string
 	// asked has what the server was asked for by its tool call.
 	asked map[runtimeID]string
+	// lengths has the sequence of the last checkpoint known of each job.
+	lengths map[string]uint64
 }
 
 // runtimeID names a checkpoint by the runtime's ids.
@@ -35,7 +41,10 @@ type runtimeID struct{ job, id string }
 
 // NewPoster returns a poster that gives up after the given time.
 func NewPoster(c *terminal.Client, note func(string), giveUp time.Duration) *Poster {
-	return &Poster{Client: c, Note: note, GiveUp: giveUp, given: make(map[runtimeID]string), asked: make(map[runtimeID]string)}
+	return &Poster{
+		Client: c, Note: note, GiveUp: giveUp,
+		given: make(map[runtimeID]string), asked: make(map[runtimeID]string), lengths: make(map[string]uint64),
+	}
 }
 
 // Post posts an event. delegator is what Delegator has returned for it. A
@@ -47,17 +56,20 @@ func (p *Poster) Post(ctx context.Context, e *Event, delegator string) error {
 		p.refuse(e, err)
 		return nil
 	}
-	var id string
+	if err := p.measure(ctx, e.Job); err != nil {
+		return err
+	}
+	var made terminal.Posted
 	err = p.persist(ctx, func() (err error) {
-		id, err = p.Client.Post(ctx, e.Job, e.Key(), body)
+		made, err = p.Client.Post(ctx, e.Job, e.Key(), body)
 		return err
 	})
 	var api *terminal.APIError
 	switch {
 	case err == nil:
-		p.Stored++
+		p.count(e.Job, made.Sequence)
 		if e.delegates {
-			p.given[runtimeID{e.Job, e.ID}] = id
+			p.given[runtimeID{e.Job, e.ID}] = made.ID
 		}
 		return nil
 	case ctx.Err() != nil || !errors.As(err, &api) || terminal.Temporary(err):
@@ -66,6 +78,7 @@ func (p *Poster) Post(ctx context.Context, e *Event, delegator string) error {
 		// It is there, from a time when it had another delegator or another
 		// listener's time in it.
 		p.Stored++
+		p.Present++
 		return nil
 	}
 	switch api.Code {

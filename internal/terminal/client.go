@@ -135,25 +135,29 @@ func (c *Client) Exists(ctx context.Context, job, id string) error {
 	return resp.Body.Close()
 }
 
-// Post creates a checkpoint and returns its id. The same idempotency key with
-// the same body returns the id of the first time.
-func (c *Client) Post(ctx context.Context, job, idempotencyKey string, body []byte) (id string, err error) {
+// Posted is what an answer to a POST says of its checkpoint.
+type Posted struct {
+	ID string `json:"id"`
+	// Sequence is its place in the job, from 1 on; 0 if the server does not say.
+	Sequence uint64 `json:"sequence"`
+}
+
+// Post creates a checkpoint. The same idempotency key with the same body returns
+// what it returned the first time.
+func (c *Client) Post(ctx context.Context, job, idempotencyKey string, body []byte) (made Posted, err error) {
 	header := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {idempotencyKey}}
 	b, err := c.whole(ctx, http.MethodPost, checkpoints(job), header, bytes.NewReader(body))
 	if err != nil {
-		return "", err
+		return Posted{}, err
 	}
 	raw, err := unwrap(b)
 	if err != nil {
-		return "", err
-	}
-	var made struct {
-		ID string `json:"id"`
+		return Posted{}, err
 	}
 	if err := json.Unmarshal(raw, &made); err != nil || !checkpoint.ValidID(made.ID) {
-		return "", errors.New("the answer has no checkpoint with an id: is the target a Milepost?")
+		return Posted{}, errors.New("the answer has no checkpoint with an id: is the target a Milepost?")
 	}
-	return made.ID, nil
+	return made, nil
 }
 
 func unwrap(answer []byte) (json.RawMessage, error) {

@@ -82,7 +82,7 @@ export class Chart {
     })
     this.#path.setAttribute("d", line)
     this.#area.setAttribute("d", area)
-    say(this.#scale, peak > 0 ? "to " + format(peak) : "")
+    say(this.#scale, peak > 0 ? "0–" + format(peak) : "")
     this.#svg.setAttribute("aria-label",
       n === 0 ? `${this.#options.title}: nothing yet` : `${this.#options.title} over ${n} checkpoints, at most ${format(peak)}`)
     this.#show(at)

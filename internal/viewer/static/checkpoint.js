@@ -14,7 +14,7 @@ const dull = new Set(["id", "sequence", "createdAt", "updatedAt"])
 // text.
 export function checkpointPanel(job, timeline, {close, refused, go}) {
   const title = h("h2", {tabindex: "-1"})
-  const facts = h("p", {class: "hint"})
+  const facts = h("p", {class: "hint about"})
   const content = h("div", {class: "content", tabindex: "0", role: "tabpanel", "aria-label": "Checkpoint"})
   const names = ["New", "Messages", "Raw"]
   const tabs = names.map((name, i) => h("button", {
@@ -53,9 +53,11 @@ export function checkpointPanel(job, timeline, {close, refused, go}) {
     say(copied, "")
     if (!id) return
     const c = timeline.find(id)
-    put(title, `#${c.sequence} ${c.label || "–"} `, h("span", {class: "pill", "data-kind": kind(c.status)}, status(c.status)))
-    say(facts, [c.expert, `step ${whole(c.step)}`, c.tool && `${c.skill} ${c.tool}`.trim(), duration(c.took), `${c.used > 0 ? "+" + count(c.used) : count(c.tokens)} tokens`,
-      Number.isFinite(c.context) && `context ${percent(c.context)}`, clock(c.at)].filter(v => v && v !== "–").join(" · "))
+    put(title, `#${c.sequence} ${c.label || "–"} `,
+      h("span", {class: "pill", "data-kind": kind(c.status)}, c.status === "proceeding" ? "proceeding" : status(c.status)))
+    put(facts, [c.expert, `step ${whole(c.step)}`, c.tool && `${c.skill} ${c.tool}`.trim(), duration(c.took), `${c.used > 0 ? "+" + count(c.used) : count(c.tokens)} tokens`,
+      Number.isFinite(c.context) && `context ${percent(c.context)}`, clock(c.at)]
+      .filter(v => v && v !== "–").map(v => h("span", null, v)))
     previous.disabled = c.sequence === timeline.all[0].sequence
     next.disabled = timeline.all.at(-1).id === id
     against.value = timeline.find(c.before)?.sequence ?? ""
@@ -123,7 +125,7 @@ export function checkpointPanel(job, timeline, {close, refused, go}) {
       for (const m of value.inputMessages ?? []) content.append(message(m, false))
       for (const m of value.newMessages ?? []) content.append(message(m, false))
       if (!value.inputMessages?.length && !value.newMessages?.length) more(content, value.messages ?? [], Math.max(0, (value.messages ?? []).length - drawn), new Set())
-      content.append(action())
+      if (!content.querySelector(".message")) content.append(action() ?? "")
       return
     }
     const {added = [], removed = []} = compared.messages ?? {}

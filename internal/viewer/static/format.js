@@ -75,6 +75,10 @@ const words = {
 }
 export const status = name => (Object.hasOwn(words, name) ? words[name] : String(name))
 
+// word is what a step did: the kind of its action, or the tool where the kind says
+// no more than that there was one.
+export const word = (action, tool) => (tool && ["generalTool", "interactiveTool"].includes(action) ? tool : action || tool || "–")
+
 // The colour that goes with a status.
 const kinds = {
   completed: "good", stoppedByError: "bad", failed: "bad",

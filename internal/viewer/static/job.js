@@ -147,6 +147,7 @@ export function jobPage(main, id, selected, refused) {
     if (data.state === "refused" && (data.status === 401 || data.status === 403)) return refused(data.reason)
     if (data.state === "refused") {
       showState("missing")
+      main.classList.add("missing")
       say(empty, `${data.reason}. The id may be wrong, the job may be another organization's, or it may have been deleted.`)
     } else {
       showState(data.state, {since: data.since, reason: data.reason, status: data.status && status(data.status)})
@@ -213,7 +214,7 @@ function drawRow({run, checkpoint: c, resumed}) {
   const used = c.used > 0 ? "+" + count(c.used) : ""
   return h("div", {class: `checkpoint run-${run.colour} depth-${indent}`},
   h("span", {class: "sequence"}, "#" + c.sequence),
-  h("span", {class: "dot", "data-kind": kind(c.status), role: "img", "aria-label": status(c.status), title: status(c.status)}),
+  h("span", {class: "dot", "data-kind": c.label === "error" && c.status === "proceeding" ? "warn" : kind(c.status), role: "img", "aria-label": status(c.status), title: status(c.status)}),
   h("span", {class: "action"}, c.label || "–"),
   h("span", {class: "tool"}, tool, what && h("span", {class: "hint"}, " " + what)),
   h("span", {class: "number tokens"}, used),

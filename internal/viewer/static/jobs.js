@@ -1,6 +1,6 @@
 import {every, h, put, say} from "./dom.js"
 import {jobs, now} from "./api.js"
-import {age, cost, count, duration, kind, status, whole} from "./format.js"
+import {age, cost, count, duration, kind, status, whole, word} from "./format.js"
 import {showState} from "./state.js"
 
 const pace = 2000 // ms between two looks
@@ -90,15 +90,16 @@ export function jobsPage(main, refused) {
     note.hidden = jobs.length > 0
     say(note, query.filter || query.statuses.length > 0 ? "No job matches." : query.skip > 0 ? "No more jobs." : "No jobs yet. A job appears with its first checkpoint; in front of an upstream, once it has been opened by its id.")
     say(range, total > 0 ? `${Math.min(total, query.skip + 1)}–${Math.min(total, query.skip + jobs.length)} of ${whole(total)}${complete ? "" : " or more"}` : "")
+    pages.hidden = jobs.length === 0 && query.skip === 0
     back.disabled = query.skip === 0
     on.disabled = query.skip + jobs.length >= total
   }
 
   const tick = every(1000, () => rows.forEach(r => r.tick()))
   const poll = every(pace, () => look(false))
-  main.append(h("div", {class: "bar"}, h("h1", null, "Jobs"), tools, byID), note, table,
-    h("div", {class: "pages", role: "group", "aria-label": "Pages"}, back, range, on))
-  table.hidden = true
+  const pages = h("div", {class: "pages", role: "group", "aria-label": "Pages"}, back, range, on)
+  main.append(h("div", {class: "bar"}, h("h1", null, "Jobs"), tools, byID), note, table, pages)
+  table.hidden = pages.hidden = true
   put(range)
   showState("connecting")
   look(true)
@@ -148,7 +149,7 @@ function newRow(id) {
     steps.title = `${whole(j.checkpoints)} checkpoints`
     say(tokens, count(j.tokens?.totalTokens))
     say(price, cost(j.cost))
-    say(action, j.last ? [j.last.action, j.last.toolName].filter((v, i, a) => v && a.indexOf(v) === i).join(" · ") : "–")
+    say(action, j.last ? word(j.last.action, j.last.toolName) : "–")
     tick()
   }}
 }

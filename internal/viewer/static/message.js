@@ -6,6 +6,7 @@ import {pretty} from "./json.js"
 const pixels = /^image\/(?:png|jpeg|gif|webp|avif|bmp)$/
 const base64 = /^[A-Za-z0-9+/=\s]+$/
 const long = 4000 // characters shown before "show all"
+const brief = 400 // of an instruction, which is much the same in every job
 
 const names = {
   instructionMessage: "Instruction", userMessage: "User", expertMessage: "Expert", toolMessage: "Tool",
@@ -17,32 +18,32 @@ export function message(m, fresh) {
   const parts = Array.isArray(m?.contents) ? m.contents : m?.contents === undefined ? [m] : [m.contents]
   return h("article", {class: `message${fresh ? " fresh" : ""}`, "data-type": type in names ? type : ""},
     h("h3", null, Object.hasOwn(names, type) ? names[type] : type, fresh && h("span", {class: "new"}, "new")),
-    parts.map(part))
+    parts.map(p => part(p, type === "instructionMessage" ? brief : long)))
 }
 
-// part draws one part of a message.
-export function part(p) {
-  if (typeof p === "string") return passage(p)
+// part draws one part of a message, of a long text the beginning.
+export function part(p, most = long) {
+  if (typeof p === "string") return passage(p, most)
   switch (p?.type) {
-    case "textPart": return passage(p.text)
+    case "textPart": return passage(p.text, most)
     case "thinkingPart": return h("details", {class: "part thinking"}, h("summary", null, "Thinking"), passage(p.thinking))
     case "toolCallPart": return call(p)
     case "toolResultPart":
       return h("div", {class: "part result", "data-error": p.isError === true},
         h("p", {class: "part-name"}, "Result of ", h("code", null, p.toolName ?? "a tool"), p.isError === true && h("span", {class: "new"}, "error")),
-        (Array.isArray(p.contents) ? p.contents : [p.contents]).filter(c => c !== undefined).map(part))
+        (Array.isArray(p.contents) ? p.contents : [p.contents]).filter(c => c !== undefined).map(c => part(c)))
     case "imageInlinePart": return image(`data:${p.mimeType};base64,${p.encodedData}`, p.mimeType, p.encodedData)
     case "imageUrlPart": return imageURL(p.url)
   }
   return raw(p)
 }
 
-function passage(text) {
+function passage(text, most = long) {
   if (typeof text !== "string") return raw(text)
   const json = /^\s*[{[]/.test(text) && isJSON(text)
   const whole = json ? pretty(text).text : text
-  const block = h("pre", {class: json ? "part text code" : "part text"}, whole.slice(0, long))
-  if (whole.length <= long) return block
+  if (whole.length <= most * 1.2) return h("pre", {class: json ? "part text code" : "part text"}, whole)
+  const block = h("pre", {class: json ? "part text code" : "part text"}, whole.slice(0, most) + "…")
   const more = h("button", {type: "button", onclick: () => {
     block.textContent = whole
     more.remove()

@@ -1,7 +1,9 @@
-// The worker follows one job: it reads the stream, comes back by itself when the
-// connection or the server goes, and passes summaries on in batches. Bodies never
-// reach the page, so however large they are it stays quick.
+// The worker follows one job: it reads the timeline up to near its end and then the
+// stream, comes back by itself when the connection or the server goes, and passes
+// summaries on in batches. Bodies never reach the page, and those of what is long
+// past not even the worker, so however large they are it stays quick.
 import {Parser} from "./sse.js"
+import {history} from "./history.js"
 import {summarize} from "./summary.js"
 
 const batchTime = 100          // ms between two batches
@@ -9,7 +11,7 @@ const silence = 45_000         // ms without a byte, three heartbeats: the conne
 const retryMin = 500, retryMax = 5000
 const recheck = 5000           // ms between two looks at whether an ended job goes on
 
-let last = 0, lastID = ""      // the last checkpoint passed on
+let last = 0, lastID = ""      // the last checkpoint that is known
 let batch = []
 let since = 0                  // when the stream broke
 
@@ -30,6 +32,8 @@ async function follow({path, key, jobPath}) {
   const headers = {Authorization: "Bearer " + key, Accept: "text/event-stream"}
   tell("connecting")
   for (let attempt = 0; ;) {
+    await history(jobPath, headers.Authorization, last, know)
+    flush()
     const end = await read(path + "stream", headers, () => { attempt = 0 })
     flush()
     if (end.final) return tell("refused", {status: end.status, reason: end.reason})
@@ -92,16 +96,20 @@ async function read(path, headers, opened) {
   return end
 }
 
+// know takes a checkpoint, unless it came before: after an id that the server does
+// not know, a stream begins anew.
+function know(checkpoint) {
+  const c = summarize(checkpoint)
+  if (!(c.sequence > last)) return false
+  last = c.sequence
+  lastID = c.id
+  batch.push(c)
+  return true
+}
+
 function take({event, data}, end) {
   if (event === "message") {
-    const c = summarize(JSON.parse(data))
-    // What comes twice is dropped: after an id that the server does not know, a
-    // stream begins anew.
-    if (!(c.sequence > last)) return
-    last = c.sequence
-    lastID = c.id
-    batch.push(c)
-    end.ended = false
+    if (know(JSON.parse(data))) end.ended = false
   } else if (event === "complete") {
     end.ended = true
     end.jobStatus = JSON.parse(data).status

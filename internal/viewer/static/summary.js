@@ -1,5 +1,8 @@
-// summarize keeps of a checkpoint what the timeline shows: a few numbers and short
-// strings. The body is fetched again when somebody looks at it.
+import {word} from "./format.js"
+
+// summarize keeps of a checkpoint what the list shows: a few numbers and short
+// strings. The body is fetched when somebody looks at it. What the server's timeline
+// has of a checkpoint will do: what is missing there is missing in the note alone.
 export function summarize(c) {
   const started = Date.parse(c.startedAt), finished = Date.parse(c.finishedAt)
   return {
@@ -31,7 +34,7 @@ function contextOf(c) {
 // tells more.
 function did(c) {
   const type = text(c.action?.type, 64)
-  if (type !== "error" || c.toolCall || c.status === "stoppedByError") return {label: type, note: about(c.action)}
+  if (type !== "error" || c.toolCall || c.toolName || c.status === "stoppedByError") return {label: word(type, text(c.toolName, 255)), note: about(c.action)}
   if (c.status === "init") return {label: "start", note: said(c.inputMessages?.at?.(-1))}
   if (c.toolResult) return {label: "result", note: said({contents: c.toolResult.result})}
   return {label: c.status === "completed" ? "answer" : "message", note: said(c.newMessages?.[0])}
@@ -43,7 +46,14 @@ function about(action) {
     const v = line(action?.[name]) || line(action?.args?.[name])
     if (v) return v
   }
-  return ""
+  return tasks(action?.todos)
+}
+
+// tasks is how far a list of tasks has come, and what is on it.
+function tasks(todos) {
+  if (!Array.isArray(todos) || todos.length === 0) return ""
+  const done = todos.filter(t => t?.completed === true).length
+  return `${done} of ${todos.length} done: ${line(todos.slice(0, 8).map(t => line(t?.title)).join(", "))}`
 }
 
 // said is the first text of a message.
