@@ -46,6 +46,8 @@ type Metrics struct {
 	Stream *Stream
 	// Upstream are the series of the side that faces the upstream.
 	Upstream *Upstream
+	// Spool are the series of what waits for the upstream.
+	Spool *Spool
 	// JobsDeleted counts deleted jobs by reason (retention, request).
 	JobsDeleted *prometheus.CounterVec
 }
@@ -99,6 +101,7 @@ func New() *Metrics {
 	)
 	m.Stream = NewStream(r, m.LimitRejections)
 	m.Upstream = NewUpstream(r)
+	m.Spool = NewSpool(r)
 	return m
 }
 

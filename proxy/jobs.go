@@ -21,8 +21,12 @@ import (
 // read and sorted in, a fraction of a second and some megabytes.
 const maxListedJobs = 100_000
 
+// errMoreJobs says that a source has more jobs, which cannot be told now.
+var errMoreJobs = errors.New("there are more jobs")
+
 // jobSource calls visit for the jobs that a caller may see, until it returns false.
 type jobSource struct {
+	// It returns errMoreJobs if those were not all.
 	each func(descending bool, visit func(job string) bool) error
 	// ordered says that the jobs come in the order in which they began.
 	ordered bool
@@ -112,6 +116,9 @@ func (p *jobsPage) find(deadline time.Time) error {
 		}
 		return true
 	})
+	if err == errMoreJobs {
+		p.complete, err = false, nil
+	}
 	if err = errors.Join(err, failed); err != nil || plain {
 		return err
 	}

@@ -43,8 +43,13 @@ func (a *sidecar) serveJobs(ctx *fasthttp.RequestCtx, t target) error {
 	if faults != nil {
 		return faults
 	}
-	for _, id := range []string{q.from, q.to} {
-		if err := a.fetch(ctx, c, job, id); err != nil {
+	for name, id := range map[string]string{"from": q.from, "to": q.to} {
+		theirs, _, err := a.canonical(job, id)
+		if err != nil {
+			return err
+		}
+		ctx.QueryArgs().Set(name, theirs) // an id of ours may have got another one
+		if err := a.fetch(ctx, c, job, theirs); err != nil {
 			return err
 		}
 	}
@@ -56,11 +61,14 @@ func (a *sidecar) serveJobs(ctx *fasthttp.RequestCtx, t target) error {
 func (a *sidecar) copiedJobs(c *caller) jobSource {
 	source := jobSource{sees: func(r *store.JobRecord) bool { return r.Copied }}
 	source.each = func(_ bool, visit func(string) bool) error {
-		jobs, err := a.verdicts.Jobs(a.credential(c))
+		jobs, all, err := a.readable(c)
 		for _, job := range jobs {
 			if !visit(job) {
-				break
+				return err
 			}
+		}
+		if err == nil && !all {
+			err = errMoreJobs
 		}
 		return err
 	}

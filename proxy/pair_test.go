@@ -27,8 +27,6 @@ const pairTest = "TestThroughASidecar"
 var apart = map[string]struct{ forward, local string }{
 	"DeletedJobIsNotServedFromMemory":  {outlives, outlives},
 	"DeletedJobEndsItsStreams":         {outlives, outlives},
-	"StreamWaitsForAJob":               {noWait, noWait},
-	"StreamsWaitForJobs":               {noWait, noWait},
 	"ReloadEndsStreams":                {noKeys, ""},
 	"TicketStreamsBelongToTheKey":      {noKeys, ""},
 	"StreamResumes":                    {"", oneTenant},
@@ -43,11 +41,12 @@ var apart = map[string]struct{ forward, local string }{
 	"Errors":                           {"", oneTenant},
 	"AnswersOfAllSizesOnOneConnection": {"", oneTenant},
 	"StreamOrderOfChecks":              {"", oneTenant},
+	"StreamWaitsForAJob":               {"", oneTenant},
+	"StreamsWaitForJobs":               {"", oneTenant},
 }
 
 const (
 	outlives     = "what was accepted is served from the copy without asking for it again"
-	noWait       = "whether a job is known is the upstream's to say, so check-config refuses stream.unknown_job \"wait\""
 	noKeys       = "the keys are the upstream's: TestRevokedKeyLosesItsStreams and TestForwardedTickets take the place of a reload"
 	nothingToAsk = "without a job there is nothing to ask the upstream about, so a fault of the request comes before 401 and 403"
 	sealed       = "a ticket has the credential in it; TestForgedSidecarTickets forges that one"
@@ -103,11 +102,11 @@ var pairTests = []struct {
 }
 
 func TestThroughASidecar(t *testing.T) {
-	for _, auth := range []string{"forward", "local"} {
+	for _, auth := range []string{"forward", "local", "spool"} {
 		t.Run(auth, func(t *testing.T) {
 			for _, test := range pairTests {
 				why := apart[test.name].forward
-				if auth == "local" {
+				if auth != "forward" {
 					why = apart[test.name].local
 				}
 				if why == "" {
@@ -118,7 +117,8 @@ func TestThroughASidecar(t *testing.T) {
 	}
 }
 
-// pairOf returns upstream.auth of the pair that a test runs through, or nothing.
+// pairOf returns upstream.auth of the pair that a test runs through, "spool" for
+// "local" with upstream.writes "spool", or nothing.
 func pairOf(t testing.TB) string {
 	rest, ok := strings.CutPrefix(t.Name(), pairTest+"/")
 	if !ok {
@@ -144,6 +144,9 @@ func startPair(t testing.TB, fs vfs.FS, cfg *config.Config, auth string) *api {
 // startFront starts a sidecar in front of a server.
 func startFront(t testing.TB, fs vfs.FS, cfg *config.Config, auth string, up *api) *api {
 	t.Helper()
+	if auth == "spool" {
+		auth, cfg.Upstream.Writes = "local", "spool"
+	}
 	cfg.Upstream.URL, cfg.Upstream.Auth = up.base, auth
 	if auth == "local" {
 		cfg.Upstream.APIKey = config.Secret(keyA)
@@ -172,10 +175,17 @@ func sidecarOf(t testing.TB, cfg *config.Config, s *store.Store, m *metrics.Metr
 	if err != nil {
 		t.Fatal(err)
 	}
+	var spool *store.Spool
+	if u.Auth == "local" {
+		if spool, err = store.OpenSpool(s, int64(u.SpoolMax)); err != nil {
+			t.Fatal(err)
+		}
+		m.RegisterSpool(func() metrics.SpoolFigures { return metrics.SpoolFigures(spool.Figures()) })
+	}
 	source := new(Source)
 	o.Source, o.History = source, source.History(o.History)
 	return &SidecarOptions{
-		Client: client, Config: u, Source: source,
+		Client: client, Config: u, Source: source, Spool: spool,
 		Verdicts: upstream.NewVerdicts(s.Verdicts(), u.AuthTTL.Std(), u.StaleAuth.Std(), time.Now),
 		Follow: upstream.FollowOptions{
 			Idle: u.StreamIdle.Std(), Linger: u.Linger.Std(), GiveUp: u.GiveUp.Std(), MaxBackoff: u.MaxBackoff.Std(),

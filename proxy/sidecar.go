@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"milepost/cache/store"
 	"milepost/internal/config"
 	"milepost/proxy/upstream"
 )
@@ -22,7 +24,9 @@ type sidecar struct {
 	followers *upstream.Followers
 	source    *Source
 	watches   *watches
+	waits     *waits
 	rates     rates
+	spool     *spool // nil with auth "forward"
 
 	// forward says that each caller's own credential goes upstream; otherwise the
 	// local keys decide and authorization is the sidecar's own.
@@ -43,6 +47,8 @@ type SidecarOptions struct {
 	Follow   upstream.FollowOptions
 	Config   *config.Upstream
 	Source   *Source // of the hub
+	// Spool is what waits for the upstream; nil with auth "forward".
+	Spool *store.Spool
 }
 
 func newSidecar(s *Server, o *SidecarOptions) *sidecar {
@@ -55,8 +61,15 @@ func newSidecar(s *Server, o *SidecarOptions) *sidecar {
 	}
 	a.life, a.end = context.WithCancel(context.Background())
 	a.watches = newWatches(a, o.Config.AuthTTL.Std())
+	a.waits = newWaits(a, o.Config.MaxBackoff.Std(), o.Config.GiveUp.Std())
+	if o.Spool != nil {
+		a.spool = newSpool(a, o)
+	}
 	a.followers = upstream.NewFollowers(o.Client, sink{a}, o.Follow)
 	o.Source.follow(a.followers, o.Client.Down)
+	if a.spool != nil {
+		a.spool.resume()
+	}
 	return a
 }
 
@@ -67,7 +80,9 @@ func (a *sidecar) cut() { a.end() }
 func (a *sidecar) close() {
 	a.end()
 	a.answers.Close()
+	a.spool.close()
 	a.followers.Close()
+	a.waits.close()
 	a.watches.close()
 }
 
@@ -93,8 +108,10 @@ func (a *sidecar) serve(ctx *fasthttp.RequestCtx, t target) error {
 		return &apiError{code: 405, reason: "The route does not take this method", allow: t.route.methods()}
 	case t.route == routeStreams:
 		return a.watchAll(ctx, c)
+	case t.route == routeNone && isOurs(ctx):
+		return errNoRoute
 	case t.route == routeNone || !t.route.takes(ctx) || t.faults() != nil:
-		return a.pass(ctx)
+		return a.pass(ctx, c, t)
 	case t.route == routeStream:
 		return a.watch(ctx, c, t)
 	case ctx.IsPost():
@@ -180,7 +197,7 @@ func (a *sidecar) expect(ctx *fasthttp.RequestCtx, t target) int {
 		a.fail(ctx, err)
 		return ctx.Response.StatusCode()
 	}
-	if t.route == routeTickets || t.route == routeStreams || t.route == routeOpenAPI || t.route.ofJobs() {
+	if t.route == routeNone && isOurs(ctx) || t.route == routeTickets || t.route == routeStreams || t.route == routeOpenAPI || t.route.ofJobs() {
 		return http.StatusContinue // they are ours alone
 	}
 	if ctx.IsPost() && t.route == routeList && t.faults() == nil && a.holds(ctx) {
@@ -189,23 +206,44 @@ func (a *sidecar) expect(ctx *fasthttp.RequestCtx, t target) int {
 			a.fail(ctx, err)
 			return ctx.Response.StatusCode()
 		}
-		if a.verdict(a.credential(c), job) == upstream.Fresh {
+		if a.spool != nil && a.spool.accepts || a.verdict(a.credential(c), job) == upstream.Fresh {
 			return http.StatusContinue
 		}
 	}
 	// Whether it wants the body is the upstream's to say; it then gets it piece by
 	// piece.
 	ctx.SetUserValue(asked{}, true)
-	return a.client.Expect(ctx)
+	code := a.client.Expect(ctx)
+	if err := a.passed(ctx, c, t); err != nil && code != http.StatusContinue {
+		a.fail(ctx, err)
+		return ctx.Response.StatusCode()
+	}
+	return code
 }
 
 // asked marks a request of which the upstream has the head.
 type asked struct{}
 
-// pass relays what is not ours.
-func (a *sidecar) pass(ctx *fasthttp.RequestCtx) error {
+// isOurs reports whether a path is of our own API, of which nothing is relayed.
+func isOurs(ctx *fasthttp.RequestCtx) bool {
+	return bytes.HasPrefix(ctx.Request.URI().PathOriginal(), ownPath)
+}
+
+var ownPath = []byte("/api/milepost/")
+
+// pass relays what is not ours. A refusal of something that is of a job is one of
+// the job.
+func (a *sidecar) pass(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	a.client.Pass(ctx)
-	return nil
+	return a.passed(ctx, c, t)
+}
+
+// passed keeps what the answer to a request that was relayed says of the caller.
+func (a *sidecar) passed(ctx *fasthttp.RequestCtx, c *caller, t target) error {
+	if t.route == routeNone || t.faults() != nil {
+		return nil
+	}
+	return a.condemn(ctx.Response.StatusCode(), a.credential(c), string(t.job))
 }
 
 // checkpointTarget is the path of one checkpoint, collectionTarget that of a

@@ -87,6 +87,9 @@ func (a *sidecar) ask(key string, q question) (*told, error) {
 		if err != nil {
 			return nil, err
 		}
+		if a.spool != nil && !upstream.Away(t.Answer, nil) {
+			a.spool.deliveries.Recovered()
+		}
 		if t.Status == http.StatusOK {
 			t.strange = q.learn(t)
 		}
@@ -110,12 +113,12 @@ func (a *sidecar) judge(t *told, job string) error {
 		}
 		return nil
 	}
-	return a.condemn(t.Answer, t.of, job)
+	return a.condemn(t.Status, t.of, job)
 }
 
 // condemn removes the verdict of a credential that the upstream refuses.
-func (a *sidecar) condemn(answer *upstream.Answer, of upstream.Credential, job string) error {
-	switch answer.Status {
+func (a *sidecar) condemn(status int, of upstream.Credential, job string) error {
+	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return a.verdicts.Deny(of, job)
 	}
@@ -144,6 +147,9 @@ func (a *sidecar) verdict(of upstream.Credential, job string) upstream.Verdict {
 
 // entitled returns nil if a caller may see a job now, else what refuses it.
 func (a *sidecar) entitled(ctx *fasthttp.RequestCtx, c *caller, job string) error {
+	if a.spool.pending(job) {
+		return nil // the local keys have decided, and the upstream may not know it
+	}
 	q := a.question(ctx, c, "verify", job, "")
 	if a.verdict(q.of, job) == upstream.Fresh {
 		return nil

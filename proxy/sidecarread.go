@@ -20,7 +20,16 @@ import (
 // read the job.
 func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	job, id := string(t.job), string(t.checkpoint)
-	if a.has(job, id) {
+	var local bool
+	hot := a.cache.Hot(t.job, t.checkpoint, cache.Identity) != nil // never under an id of ours
+	if !hot {
+		var err error
+		if id, local, err = a.canonical(job, id); err != nil {
+			return err
+		}
+		t.checkpoint = []byte(id)
+	}
+	if hot || a.has(job, id) {
 		if a.forward {
 			err := a.entitled(ctx, c, job)
 			if r, ok := err.(*refused); ok && r.answer.Status == http.StatusNotFound {
@@ -29,6 +38,12 @@ func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 			if err != nil {
 				return err
 			}
+		}
+		if local {
+			if err := a.spooled(ctx, job, id); err != errDelivered {
+				return err
+			}
+			return a.one(ctx, c, t) // under its other id
 		}
 		err := a.get(ctx, c, t)
 		if err == errCheckpointNotFound {
@@ -52,13 +67,14 @@ func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 		q.held = func() *cache.Entry { return a.held(job, id) }
 	}
 	answer, err := a.ask(key, q)
-	if err == nil && answer.of != q.of && (answer.Status != http.StatusOK || a.verdict(q.of, job) != upstream.Fresh) {
-		// What another's credential was refused says nothing of this one.
+	if err == nil && answer.of != q.of && (answer.entry == nil || a.verdict(q.of, job) != upstream.Fresh) {
+		// What another's credential was refused, or told instead of a checkpoint, says
+		// nothing to this one.
 		answer, err = a.ask(own(key, q.of), q)
 	}
 	switch {
 	case errors.Is(err, upstream.ErrTooLarge):
-		return a.pass(ctx)
+		return a.pass(ctx, c, t)
 	case err != nil:
 		return upstreamError(err)
 	case answer.entry == nil:
@@ -163,41 +179,57 @@ func (a *sidecar) learn(job string, json []byte, broadcast bool) (*cache.Entry, 
 		return nil, checkpoint.ErrNotCheckpoint
 	}
 	// In memory of its own: what it is part of may be large.
-	e := newEntry(job, located.ID, "", append(append(append(make([]byte, 0, len(line)+64), envelopeStart...), line...), envelopeEnd...))
+	e := newEntry(job, located.ID, "", enveloped(line))
+	if a.spool != nil && !broadcast && a.spool.holds.writing(job) {
+		return e, nil // it may be what is being written, of which there is more to know
+	}
 	epoch := a.cache.Epoch()
-	if err := a.keep(job, store.Copy{JSON: line, Located: located, At: time.Now()}); err != nil {
+	placed, err := a.keep(job, store.Copy{JSON: line, Located: located, At: time.Now()})
+	if err != nil {
 		a.log.Warn("a copy could not be kept", "job", job, "id", located.ID, "error", err)
 		return e, nil
 	}
+	if placed.Waits {
+		return e, nil
+	}
 	a.cache.Keep(e, epoch)
-	if broadcast && located.Sequence > 0 {
-		a.hub.Publish("", job, stream.Checkpoint{ID: located.ID, Sequence: located.Sequence, JSON: line})
+	if broadcast && placed.Place > 0 {
+		a.hub.Publish("", job, stream.Checkpoint{ID: located.ID, Sequence: placed.Place, JSON: line})
 	}
 	return e, nil
 }
 
 // keep stores a copy. If the upstream's job was deleted and began anew, the old
 // one is gone everywhere.
-func (a *sidecar) keep(job string, c store.Copy) error {
-	replaced, err := a.store.PutCopy(job, c)
-	if replaced {
+func (a *sidecar) keep(job string, c store.Copy) (store.Placed, error) {
+	placed, err := a.store.PlaceCopy(job, c)
+	if placed.Replaced {
 		a.cache.Deleted()
 		a.hub.Deleted(job)
 	}
-	return err
+	if err == nil {
+		a.waits.wake(job, c.Located.Sequence)
+	}
+	return placed, err
 }
 
 // page answers GET and HEAD of the collection: the upstream's answer, or in an
-// outage the local copy, if it is whole.
+// outage the local copy, if it is whole. So does the copy as long as it has what
+// the upstream lacks: who has written it reads it.
 func (a *sidecar) page(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	job, target := string(t.job), collectionTarget(string(t.job))
+	if a.spool.pending(job) {
+		if record, err := a.store.Job(job); err == nil && record.Complete() {
+			return a.stale(ctx, c, t)
+		}
+	}
 	if query := ctx.URI().QueryString(); len(query) > 0 {
 		target += "?" + string(query)
 	}
 	q := a.question(ctx, c, "checkpoints", job, target)
 	answer, err := a.ask(own("list/"+target, q.of), q)
 	if errors.Is(err, upstream.ErrTooLarge) {
-		return a.pass(ctx)
+		return a.pass(ctx, c, t)
 	}
 	if err == nil && answer.Status < http.StatusInternalServerError {
 		return a.relay(ctx, answer.Answer)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -13,8 +14,27 @@ import (
 // sink is what the followers of the upstream's streams feed.
 type sink struct{ *sidecar }
 
-// Position implements upstream.Sink.
-func (k sink) Position(job string) (string, uint64, error) { return k.store.CopyTail(job) }
+// Position implements upstream.Sink. It waits as long as the job has checkpoints
+// that the upstream lacks, or may lack: their follower is not to bring them before
+// their ids are known here, and a job that is not there yet is not to be asked for.
+func (k sink) Position(job string) (string, uint64, error) {
+	if _, err := k.settle(job); err != nil {
+		return "", 0, err
+	}
+	return k.store.CopyTail(job)
+}
+
+// settle waits until all that was written to a job has its upstream's id, and
+// reports whether it had to.
+func (k sink) settle(job string) (waited bool, err error) {
+	if k.spool == nil {
+		return false, nil
+	}
+	return k.spool.holds.wait(k.life, job, k.spool.pending)
+}
+
+// errNotNext makes a follower look where it is.
+var errNotNext = errors.New("the checkpoint is not the next of the copy")
 
 // Sequence implements upstream.Sink.
 func (k sink) Sequence(job, id string) (uint64, error) {
@@ -29,16 +49,34 @@ func (k sink) Sequence(job, id string) (uint64, error) {
 func (k sink) Put(job string, c upstream.Checkpoint) error {
 	located := c.Located
 	located.Sequence = c.Sequence
-	if err := k.keep(job, store.Copy{JSON: c.JSON, Located: located, At: time.Now()}); err != nil {
-		return err
+	for {
+		if _, err := k.settle(job); err != nil {
+			return err
+		}
+		placed, err := k.keep(job, store.Copy{JSON: c.JSON, Located: located, At: time.Now()})
+		switch {
+		case err != nil:
+			return err
+		case placed.Waits:
+			continue // something was spooled meanwhile
+		case placed.Place == 0:
+			return errNotNext
+		}
+		k.hub.Publish("", job, stream.Checkpoint{ID: c.ID, Sequence: placed.Place, JSON: c.JSON})
+		return nil
 	}
-	k.hub.Publish("", job, stream.Checkpoint{ID: c.ID, Sequence: c.Sequence, JSON: c.JSON})
-	return nil
 }
+
+// errStillSpooled keeps a copy that has what the upstream lacks.
+var errStillSpooled = errors.New("the copy has checkpoints that the upstream does not have")
 
 // Diverged implements upstream.Sink.
 func (k sink) Diverged(job string) error {
-	if err := k.store.Delete(job); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if k.spool != nil {
+		if deleted, err := k.spool.letters.DeleteCopy(job); err != nil || !deleted {
+			return cmp.Or(err, errStillSpooled)
+		}
+	} else if err := k.store.Delete(job); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	k.cache.Deleted()
@@ -46,11 +84,23 @@ func (k sink) Diverged(job string) error {
 	return nil
 }
 
-// Complete implements upstream.Sink.
-func (k sink) Complete(job, status string) { k.hub.Complete("", job, status) }
+// Complete implements upstream.Sink. A job that was written to meanwhile may have
+// gone on.
+func (k sink) Complete(job, status string) {
+	if waited, err := k.settle(job); waited || err != nil {
+		k.source.again(job)
+		return
+	}
+	k.hub.Complete("", job, status)
+}
 
 // Live implements upstream.Sink.
-func (k sink) Live(job string) { k.log.Debug("following the upstream's stream", "job", job) }
+func (k sink) Live(job string) {
+	if k.spool != nil {
+		k.spool.deliveries.Recovered()
+	}
+	k.log.Debug("following the upstream's stream", "job", job)
+}
 
 // GiveUp implements upstream.Sink.
 func (k sink) GiveUp(job string) {
@@ -59,6 +109,9 @@ func (k sink) GiveUp(job string) {
 
 // Refused implements upstream.Sink.
 func (k sink) Refused(job string, c upstream.Credential) {
+	if k.spool.pending(job) {
+		return // it does not know the job yet
+	}
 	if err := k.verdicts.Deny(c, job); err != nil {
 		k.log.Error("a refusal of the upstream could not be kept", "job", job, "error", err)
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 
@@ -16,7 +17,10 @@ import (
 // watch answers GET and HEAD of one job's stream.
 func (a *sidecar) watch(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	job := string(t.job)
-	if err := a.entitled(ctx, c, job); err != nil {
+	switch err := a.entitled(ctx, c, job); {
+	case a.waitable(err):
+		return a.attend(ctx, c, stream.Subscription{Jobs: []stream.Position{{Job: job, Gate: anyGate}}})
+	case err != nil:
 		return err
 	}
 	p := stream.Position{Job: job}
@@ -26,6 +30,10 @@ func (a *sidecar) watch(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 		after = id
 	}
 	if checkpoint.ValidIDBytes([]byte(after)) {
+		after, _, err := a.canonical(job, after)
+		if err != nil {
+			return err
+		}
 		sequence, err := a.sequence(ctx, c, job, after)
 		if err != nil {
 			return a.later(ctx, err)
@@ -47,10 +55,14 @@ func (a *sidecar) watchAll(ctx *fasthttp.RequestCtx, c *caller) error {
 	jobs := make([]stream.Position, 0, len(names))
 	for _, name := range names {
 		job := string(name)
-		if err := a.entitled(ctx, c, job); err != nil {
+		p := stream.Position{Job: job}
+		switch err := a.entitled(ctx, c, job); {
+		case a.waitable(err):
+			p.Gate = anyGate
+		case err != nil:
 			return err
 		}
-		jobs = append(jobs, stream.Position{Job: job})
+		jobs = append(jobs, p)
 	}
 	if stream.ParseComposite(lastEventID(ctx), jobs) {
 		for i := range jobs {
@@ -66,7 +78,7 @@ func (a *sidecar) watchAll(ctx *fasthttp.RequestCtx, c *caller) error {
 // against the copy. What is beyond it may be an upstream's that has gone on, or a
 // job's that began anew.
 func (a *sidecar) settle(ctx *fasthttp.RequestCtx, c *caller, p *stream.Position) error {
-	if p.After == 0 {
+	if p.After == 0 || p.Gate != "" {
 		return nil
 	}
 	held, err := a.store.Read(p.Job, p.After, nil)
@@ -105,16 +117,27 @@ func (a *sidecar) sequence(ctx *fasthttp.RequestCtx, c *caller, job, id string) 
 	case answer.entry == nil:
 		return 0, nil
 	}
+	// Where it stands in the copy, if it does, need not be where it stands upstream.
+	if n, err := a.store.Sequence(job, id); err == nil || !errors.Is(err, store.ErrNotFound) {
+		return n, err
+	}
+	if related, err := a.store.Related(job); related || err != nil {
+		return 0, cmp.Or(err, error(errUnsettled))
+	}
 	body := answer.entry.Body
 	located, err := checkpoint.Locate(body[len(envelopeStart) : len(body)-len(envelopeEnd)])
 	return located.Sequence, err
 }
 
+// errUnsettled is for a subscriber whose last checkpoint has no place in the copy
+// yet: what was spooled has to be delivered first.
+var errUnsettled = &apiError{code: 503, reason: "The place of Last-Event-ID is not known until spooled checkpoints are delivered", retryAfter: 5}
+
 // later answers a subscriber whose place cannot be told while the upstream is
 // away. A browser's EventSource takes any status but 200 as final, but comes back
 // after a connection that closes (see Server.turnAway).
 func (a *sidecar) later(ctx *fasthttp.RequestCtx, err error) error {
-	if !away(err) || !bytes.Contains(ctx.Request.Header.Peek("Accept"), []byte("text/event-stream")) {
+	if !away(err) && err != error(errUnsettled) || !bytes.Contains(ctx.Request.Header.Peek("Accept"), []byte("text/event-stream")) {
 		return upstreamError(err)
 	}
 	return a.turnAway(ctx)
@@ -159,10 +182,24 @@ func (a *sidecar) attend(ctx *fasthttp.RequestCtx, c *caller, o stream.Subscript
 		return a.subscribe(ctx, c, o)
 	}
 	w := watch{owner: c.owner(), credential: a.credential(c), authorization: c.authorization}
-	for _, p := range o.Jobs {
-		w.jobs = append(w.jobs, p.Job)
+	var waiting []*waiting
+	var leaves []func()
+	for i := range o.Jobs {
+		p := &o.Jobs[i]
+		if p.Gate == "" {
+			w.jobs = append(w.jobs, p.Job)
+			continue
+		}
+		e, leave := a.waits.add(w, p.Job)
+		p.Gate = e.gate
+		waiting, leaves = append(waiting, e), append(leaves, leave)
 	}
-	o.OnLeave = a.watches.add(w)
+	leaves = append(leaves, a.watches.add(w))
+	o.OnLeave = func() {
+		for _, leave := range leaves {
+			leave()
+		}
+	}
 	for _, job := range w.jobs {
 		if !a.client.Down() {
 			// Others may have been told of the job's end. Whether it still ends there
@@ -176,6 +213,9 @@ func (a *sidecar) attend(ctx *fasthttp.RequestCtx, c *caller, o stream.Subscript
 	}
 	for _, job := range w.jobs {
 		a.source.again(job)
+	}
+	for _, e := range waiting {
+		a.waits.arrived(e)
 	}
 	return err
 }

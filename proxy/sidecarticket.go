@@ -33,6 +33,9 @@ func (a *sidecar) ticket(ctx *fasthttp.RequestCtx, c *caller) error {
 	}
 	return a.issueTicket(ctx, c, func(job string) error {
 		err := a.entitled(ctx, c, job)
+		if a.waitable(err) {
+			return nil
+		}
 		if r, ok := err.(*refused); ok && r.answer.Status == http.StatusNotFound {
 			return errJobNotFound
 		}

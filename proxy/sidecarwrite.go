@@ -37,7 +37,7 @@ func (a *sidecar) large(ctx *fasthttp.RequestCtx, c *caller, job string) error {
 // write, and callers who name themselves by another header than Authorization.
 func (a *sidecar) write(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	if !a.holds(ctx) || ctx.UserValue(asked{}) != nil {
-		return a.pass(ctx)
+		return a.pass(ctx, c, t)
 	}
 	job := string(t.job)
 	if err := a.large(ctx, c, job); err != nil {
@@ -74,13 +74,26 @@ func (a *sidecar) write(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	if query := ctx.URI().QueryString(); len(query) > 0 {
 		target += "?" + string(query)
 	}
+	if a.spool != nil {
+		return a.spool.write(ctx, c, post{job: job, target: target, header: h, body: body})
+	}
+	return a.through(ctx, c, job, upstream.Request{Method: http.MethodPost, Target: target, Header: h, Body: body})
+}
+
+// through sends a POST to the upstream and relays what it says.
+func (a *sidecar) through(ctx *fasthttp.RequestCtx, c *caller, job string, r upstream.Request) error {
 	bounded, cancel := context.WithTimeout(a.life, a.timeout)
 	defer cancel()
-	answer, err := a.client.Do(bounded, "checkpoints", upstream.Request{Method: http.MethodPost, Target: target, Header: h, Body: body})
+	answer, err := a.client.Do(bounded, "checkpoints", r)
 	if err != nil {
 		return upstreamError(err)
 	}
-	if err := a.condemn(answer, a.credential(c), job); err != nil {
+	return a.written(ctx, c, job, answer)
+}
+
+// written keeps what the upstream says to a POST and relays it.
+func (a *sidecar) written(ctx *fasthttp.RequestCtx, c *caller, job string, answer *upstream.Answer) error {
+	if err := a.condemn(answer.Status, a.credential(c), job); err != nil {
 		return err
 	}
 	if answer.Status == http.StatusOK {

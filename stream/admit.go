@@ -31,8 +31,10 @@ func (h *Hub) Admit(o Subscription) (*Subscriber, error) {
 		return nil, err
 	}
 	if h.opts.Source != nil {
-		for _, p := range o.Jobs {
-			h.opts.Source.Want(p.Organization, p.Job)
+		for i := range s.legs {
+			if l := &s.legs[i]; l.wants {
+				h.opts.Source.Want(l.b.key.organization, l.b.key.job)
+			}
 		}
 	}
 	for i := range s.legs {
@@ -82,14 +84,14 @@ func (h *Hub) enter(s *Subscriber, owner Owner, jobs []Position) error {
 		return reject("max_subscribers_per_key", ErrTooManyOfKey)
 	}
 	for _, p := range jobs {
-		b := h.broadcasters[jobKey{p.Organization, p.Job}]
+		b := h.broadcasters[p.key()]
 		if b != nil && l.PerJob > 0 && b.subscribers >= l.PerJob {
 			return reject("max_subscribers_per_job", ErrTooManyOfJob)
 		}
 	}
 	s.legs = s.one[:0]
 	for _, p := range jobs {
-		key := jobKey{p.Organization, p.Job}
+		key := p.key()
 		b := h.broadcasters[key]
 		if b == nil {
 			b = newBroadcaster(h, key)
@@ -97,7 +99,11 @@ func (h *Hub) enter(s *Subscriber, owner Owner, jobs []Position) error {
 			h.jobs.Add(1)
 		}
 		b.subscribers++
-		s.legs = append(s.legs, leg{b: b, next: p.After + 1, done: p.Completed, sure: p.Sure})
+		l := leg{b: b, next: p.After + 1, done: p.Completed, sure: p.Sure, wants: !b.shut()}
+		if p.Gate != "" {
+			l.next, l.done, l.sure = 1, false, true
+		}
+		s.legs = append(s.legs, l)
 	}
 	h.subscribers++
 	if s.owner = h.owners[owner]; s.owner == nil {
@@ -115,8 +121,9 @@ func (h *Hub) leave(s *Subscriber) {
 	h.exit(s)
 	if h.opts.Source != nil {
 		for i := range s.legs {
-			key := s.legs[i].b.key
-			h.opts.Source.Leave(key.organization, key.job)
+			if l := &s.legs[i]; l.wants {
+				h.opts.Source.Leave(l.b.key.organization, l.b.key.job)
+			}
 		}
 	}
 }
@@ -125,14 +132,13 @@ func (h *Hub) exit(s *Subscriber) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range s.legs {
-		b := s.legs[i].b
+		l := &s.legs[i]
+		l.wants = !l.b.shut() // as it was opened, so it is left
+		b := l.b
 		if b.subscribers--; b.subscribers > 0 {
 			continue
 		}
-		if h.broadcasters[b.key] == b {
-			delete(h.broadcasters, b.key)
-			h.jobs.Add(-1)
-		}
+		h.drop(b)
 		h.history.forget(b)
 	}
 	h.subscribers--
@@ -143,6 +149,16 @@ func (h *Hub) exit(s *Subscriber) {
 	h.metrics.Jobs.Set(float64(len(h.broadcasters)))
 	if h.draining && h.subscribers == 0 {
 		h.finish()
+	}
+}
+
+// drop lets nobody join a broadcaster any more, if that is not so already. mu is
+// held.
+func (h *Hub) drop(b *broadcaster) {
+	if key := (placeKey{b.key, b.gate}); h.broadcasters[key] == b {
+		delete(h.broadcasters, key)
+		h.jobs.Add(-1)
+		h.dropGate(b)
 	}
 }
 

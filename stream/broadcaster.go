@@ -22,9 +22,14 @@ const (
 type broadcaster struct {
 	hub  *Hub
 	key  jobKey
+	gate string // that its subscribers stand at
 	home uint32 // chooses the event loop of the first subscribers
 
 	subscribers int // guarded by Hub.mu
+
+	alone  [1]*broadcaster // itself, as a list
+	opened atomic.Bool     // the gate
+	over   atomic.Pointer[gateEnd]
 
 	opening sync.Once
 	err     error // of opening
@@ -59,11 +64,13 @@ type view struct {
 
 var homeSeed = maphash.MakeSeed()
 
-func newBroadcaster(h *Hub, key jobKey) *broadcaster {
-	return &broadcaster{
-		hub: h, key: key, home: uint32(maphash.String(homeSeed, key.job)),
+func newBroadcaster(h *Hub, key placeKey) *broadcaster {
+	b := &broadcaster{
+		hub: h, key: key.jobKey, gate: key.gate, home: uint32(maphash.String(homeSeed, key.job)),
 		pending: make(map[uint64]*frame),
 	}
+	b.alone[0] = b
+	return b
 }
 
 // open finds the tail. What is published meanwhile is kept: it is either part
@@ -71,6 +78,10 @@ func newBroadcaster(h *Hub, key jobKey) *broadcaster {
 // published.
 func (b *broadcaster) open() error {
 	b.opening.Do(func() {
+		if b.shut() {
+			b.err = b.wait()
+			return
+		}
 		tail, err := b.hub.opts.History.Tail(b.key.organization, b.key.job)
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -119,10 +130,7 @@ func (b *broadcaster) forget() bool {
 func (h *Hub) abandon(b *broadcaster) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.broadcasters[b.key] == b {
-		delete(h.broadcasters, b.key)
-		h.jobs.Add(-1)
-	}
+	h.drop(b)
 }
 
 // publish adds a checkpoint to the log's end.

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// End ends the streams of the jobs and owners that match.
+// End ends the streams of the jobs and owners that match. What happens to a job is
+// nothing to those who stand at a gate.
 func (h *Hub) End(match func(o Owner, organization, job string) bool, why Reason, message string) {
 	h.each(func(s *Subscriber) {
 		for i := range s.legs {
-			if key := s.legs[i].b.key; match(s.owner.key, key.organization, key.job) {
+			if b := s.legs[i].b; !b.shut() && match(s.owner.key, b.key.organization, b.key.job) {
 				s.endOf(i, why, message)
 				return
 			}
@@ -27,8 +28,7 @@ func (h *Hub) Deleted(job string) {
 	for key, b := range h.broadcasters {
 		if key.job == job && b.forget() {
 			// A job that begins anew under the same id is another log.
-			delete(h.broadcasters, key)
-			h.jobs.Add(-1)
+			h.drop(b)
 			b.deleted.Store(true)
 			h.history.forget(b)
 			gone[b] = true

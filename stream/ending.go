@@ -101,6 +101,9 @@ func (s *Subscriber) stale() {
 		if s.legs[i].b.deleted.Load() {
 			s.endOf(i, ReasonStorage, jobDeleted)
 		}
+		if e := s.legs[i].b.over.Load(); e != nil {
+			s.endOf(i, e.why, e.message)
+		}
 	}
 	if at := h.drained.Load(); at != 0 {
 		s.expires, s.expiry = at, ReasonDrain

@@ -216,9 +216,9 @@ func (f *fixture) expectNobody(t *testing.T) {
 	t.Helper()
 	f.hub.mu.RLock()
 	defer f.hub.mu.RUnlock()
-	if f.hub.subscribers != 0 || len(f.hub.broadcasters) != 0 || len(f.hub.owners) != 0 || f.hub.jobs.Load() != 0 {
-		t.Errorf("%d subscribers, %d jobs (%d counted), %d owners are left",
-			f.hub.subscribers, len(f.hub.broadcasters), f.hub.jobs.Load(), len(f.hub.owners))
+	if f.hub.subscribers != 0 || len(f.hub.broadcasters) != 0 || len(f.hub.gates) != 0 || len(f.hub.owners) != 0 || f.hub.jobs.Load() != 0 {
+		t.Errorf("%d subscribers, %d jobs (%d counted), %d open gates, %d owners are left",
+			f.hub.subscribers, len(f.hub.broadcasters), f.hub.jobs.Load(), len(f.hub.gates), len(f.hub.owners))
 	}
 	y := f.hub.history
 	y.mu.Lock()

@@ -27,6 +27,12 @@ import (
 // does not exist yet never learn of another organization's.
 type jobKey struct{ organization, job string }
 
+// placeKey is where subscribers of a job stand: at a gate of it, or past all gates.
+type placeKey struct {
+	jobKey
+	gate string
+}
+
 // Owner is who subscribes: a hash of the key and of whose it is.
 type Owner [32]byte
 
@@ -54,7 +60,8 @@ type Hub struct {
 	drained atomic.Int64
 
 	mu           sync.RWMutex
-	broadcasters map[jobKey]*broadcaster
+	broadcasters map[placeKey]*broadcaster
+	gates        gated // the open ones
 	owners       map[Owner]*ownership
 	subscribers  int
 	draining     bool
@@ -84,7 +91,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		// A little earlier, since the time 0 stands for none.
 		opts: o, metrics: o.Metrics, start: time.Now().Add(-time.Millisecond),
-		broadcasters: make(map[jobKey]*broadcaster), owners: make(map[Owner]*ownership),
+		broadcasters: make(map[placeKey]*broadcaster), gates: make(gated), owners: make(map[Owner]*ownership),
 		empty: make(chan struct{}),
 	}
 	h.SetLimits(o.Limits)
@@ -115,22 +122,36 @@ func (h *Hub) Publish(organization, job string, c Checkpoint) {
 	if h.jobs.Load() == 0 {
 		return
 	}
-	h.mu.RLock()
-	b := h.broadcasters[jobKey{organization, job}]
-	h.mu.RUnlock()
-	if b != nil {
+	for _, b := range h.of(organization, job) {
 		b.publish(&c)
 	}
+}
+
+// of returns the broadcasters of a job: that of those who were let have it at
+// once, and of each gate that was opened.
+func (h *Hub) of(organization, job string) []*broadcaster {
+	key := jobKey{organization, job}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	b := h.broadcasters[placeKey{jobKey: key}]
+	switch gates := h.gates[key]; {
+	case len(gates) > 0 && b != nil:
+		return append(gates[:len(gates):len(gates)], b)
+	case len(gates) > 0:
+		return gates
+	case b != nil:
+		return b.alone[:]
+	}
+	return nil
 }
 
 // Complete says that a job has ended with the last checkpoint that was
 // published, where that cannot be told from the checkpoint itself.
 func (h *Hub) Complete(organization, job, status string) {
-	h.mu.RLock()
-	b := h.broadcasters[jobKey{organization, job}]
-	h.mu.RUnlock()
-	if b != nil && b.complete(status) {
-		b.notify()
+	for _, b := range h.of(organization, job) {
+		if b.complete(status) {
+			b.notify()
+		}
 	}
 }
 
@@ -141,9 +162,6 @@ func (h *Hub) Subscribers() int {
 	return h.subscribers
 }
 
-// Watched reports whether a job has subscribers.
-func (h *Hub) Watched(organization, job string) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.broadcasters[jobKey{organization, job}] != nil
-}
+// Watched reports whether a job has subscribers, those at a gate that is not open
+// left aside.
+func (h *Hub) Watched(organization, job string) bool { return len(h.of(organization, job)) > 0 }

@@ -59,6 +59,7 @@ type leg struct {
 	next    uint64 // sequence of the next frame
 	done    bool   // the subscriber has the job's end, after next-1
 	sure    bool   // of next and done
+	wants   bool   // Source was told, or is to be told, that the job is wanted
 	loading bool   // a block of history is on its way
 	slot    int    // in the event loop's list of the job
 }

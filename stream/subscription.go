@@ -41,7 +41,13 @@ type Position struct {
 	Sure bool
 	// Completed says that it also has the job's end, if the job still ends there.
 	Completed bool
+	// Gate, if set, is what the subscriber stands at: it gets nothing of the job
+	// until Hub.OpenGate opens the gate of that name, and then all of it from the
+	// start on. Whoever names the same gate may have the job at the same moment.
+	Gate string
 }
+
+func (p *Position) key() placeKey { return placeKey{jobKey{p.Organization, p.Job}, p.Gate} }
 
 // Subscription is what Admit needs to know.
 type Subscription struct {

@@ -56,7 +56,9 @@ func (j *JobRecord) Complete() bool {
 
 // CopyTail returns the end of the part of a copy that has no holes from the
 // first checkpoint on: the id and sequence of its last, or nothing if there is no
-// such part. It costs one read. The error is ErrOwnJob if the job is no copy.
+// such part. It costs two reads. The error is ErrOwnJob if the job is no copy. Where
+// the copy has, or has had, checkpoints that the upstream lacks, it is the
+// upstream's last that is there, by the upstream's sequence.
 func (s *Store) CopyTail(job string) (lastID string, sequence uint64, err error) {
 	record, err := s.jobRecord(job)
 	switch {
@@ -67,7 +69,11 @@ func (s *Store) CopyTail(job string) (lastID string, sequence uint64, err error)
 	case !record.Copied:
 		return "", 0, ErrOwnJob
 	}
-	return record.Copy.LastID, record.Count, nil
+	r, err := s.relation(job)
+	if err == nil && r != nil && record.Count >= r.Base {
+		return r.ID, r.Sequence, nil
+	}
+	return record.Copy.LastID, record.Count, err
 }
 
 // ReadCopy returns a checkpoint of a copy by its id, with or without a sequence,

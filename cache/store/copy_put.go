@@ -20,32 +20,64 @@ import (
 // goes, which replaced reports. The error is ErrOwnJob, ErrCopyLines, ErrLowSpace
 // or ErrFailed, and then nothing has changed, or of reading the store.
 func (s *Store) PutCopy(job string, c Copy) (replaced bool, err error) {
+	placed, err := s.PlaceCopy(job, c)
+	return placed.Replaced, err
+}
+
+// Placed is where a checkpoint stands in a copy.
+type Placed struct {
+	// Place is its sequence in the copy, 0 if it has none: it came without, or is
+	// not kept.
+	Place uint64
+	// Replaced says that all that was there before is gone, as with PutCopy.
+	Replaced bool
+	// Waits says that it is not kept yet, because the job has checkpoints in the
+	// spool, of which it may be one.
+	Waits bool
+}
+
+// PlaceCopy is PutCopy that tells where the checkpoint stands. That is at its
+// sequence, unless the copy has checkpoints that the upstream lacks, or has had
+// them: it then goes behind what is there, if it is the upstream's next, and is
+// not kept if it is not.
+func (s *Store) PlaceCopy(job string, c Copy) (Placed, error) {
 	if err := s.Err(); err != nil {
-		return false, err
+		return Placed{}, err
 	}
 	if bytes.ContainsAny(c.JSON, "\r\n") {
-		return false, ErrCopyLines
+		return Placed{}, ErrCopyLines
 	}
 	j := s.Hold(job)
 	defer j.Release()
 	if err := j.Lock(); err != nil {
-		return false, err
+		return Placed{}, err
 	}
 	defer j.Unlock()
 	if j.exists && !j.record.Copied {
-		return false, ErrOwnJob
+		return Placed{}, ErrOwnJob
 	}
-	place, err := j.place(&c)
+	placed, err := j.placeCopy(c)
 	if err != nil {
-		return false, fmt.Errorf("cannot find the place of copy %s of job %s: %w", c.Located.ID, job, err)
+		return Placed{}, fmt.Errorf("cannot store copy %s of job %s: %w", c.Located.ID, job, err)
 	}
-	if place == placeHeld {
-		return false, nil
+	return placed, nil
+}
+
+// placeCopy is PlaceCopy under the job's lock.
+func (j *Job) placeCopy(c Copy) (Placed, error) {
+	if j.exists {
+		if r, err := j.store.relation(j.id); err != nil || r != nil {
+			if err != nil {
+				return Placed{}, err
+			}
+			return j.placeApart(c, r)
+		}
 	}
-	if err := j.writeCopy(&c, place); err != nil {
-		return false, fmt.Errorf("cannot store copy %s of job %s: %w", c.Located.ID, job, err)
+	what, err := j.place(&c)
+	if err != nil || what == placeHeld {
+		return Placed{Place: c.Located.Sequence}, err
 	}
-	return place == placeTaken, nil
+	return Placed{Place: c.Located.Sequence, Replaced: what == placeTaken}, j.writeCopy(&c, what, nil, j.store.applyUnsynced)
 }
 
 // copyPlace is what is already where a copy belongs.
@@ -109,8 +141,9 @@ func (s *Store) copyOf(job, id string) (uint64, checkpoint.JobStatus, error) {
 	return sequence, status, r.err
 }
 
-// writeCopy stores a copy that is not there yet. The job's lock must be held.
-func (j *Job) writeCopy(c *Copy, place copyPlace) error {
+// writeCopy stores a copy that is not there yet, at the place of its sequence, and
+// in the same batch what more adds, if it is set. The job's lock must be held.
+func (j *Job) writeCopy(c *Copy, place copyPlace, more func(*pebble.Batch), apply func(*pebble.Batch) error) error {
 	s, l := j.store, &c.Located
 	record := j.record
 	var previous *line
@@ -179,7 +212,10 @@ func (j *Job) writeCopy(c *Copy, place copyPlace) error {
 	record.LastAt = c.At.UnixMilli()
 	_ = batch.Set(jobKey(j.id), record.encode(nil), nil)
 
-	if err := s.applyUnsynced(batch); err != nil {
+	if more != nil {
+		more(batch)
+	}
+	if err := apply(batch); err != nil {
 		return err
 	}
 	j.record, j.exists = record, true

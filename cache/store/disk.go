@@ -45,7 +45,7 @@ func newDisk(o *Options) *disk {
 		fs: o.FS, dir: o.Dir, minFree: o.MinFree, ballast: o.Ballast,
 		interval: o.CheckInterval, log: o.Logger, hurry: make(chan struct{}), quit: make(chan struct{}),
 	}
-	o.FS = roomFS{o.FS, d}
+	o.FS = roomFS{o.FS, d, &liveLogs{byName: make(map[string]*logFile)}}
 	return d
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 type roomFS struct {
 	vfs.FS
 	disk *disk
+	logs *liveLogs
 }
 
 // tablePatience is how long the write of a table waits for room. It also is the
@@ -65,6 +67,17 @@ func (r roomFS) Rename(oldname, newname string) error {
 	return r.disk.withRoom(newname, func() error { return r.FS.Rename(oldname, newname) })
 }
 
+// Open implements vfs.FS. Of a log that is being written, only what is written by
+// now is read, see liveLogs.
+func (r roomFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	end, live := r.logs.end(name)
+	f, err := r.FS.Open(name, opts...)
+	if err != nil || !live {
+		return f, err
+	}
+	return logPrefix{f, io.LimitReader(f, end)}, nil
+}
+
 // Unwrap implements vfs.FS.
 func (r roomFS) Unwrap() vfs.FS { return r.FS }
 
@@ -73,7 +86,9 @@ func (r roomFS) watch(f vfs.File, name string) vfs.File {
 		return nil
 	}
 	if filepath.Ext(name) == ".log" {
-		f = newLogFile(f)
+		l := newLogFile(f)
+		r.logs.add(name, l)
+		f = liveLog{l, name, r.logs}
 	}
 	return roomFile{f, name, r.disk}
 }

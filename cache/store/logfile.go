@@ -1,6 +1,12 @@
 package store
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
 
 const (
 	// minAhead and maxAhead bound how far a log is prepared ahead of what is
@@ -21,8 +27,8 @@ var zeros [maxAhead]byte
 // ending before them (record.ErrZeroedChunk).
 type logFile struct {
 	vfs.File
-	end  int64 // of what was written
-	size int64 // of the file
+	end  atomic.Int64 // of what was written
+	size int64        // of the file
 }
 
 // newLogFile prepares a log that was just created, or an old one that is
@@ -37,7 +43,7 @@ func newLogFile(f vfs.File) *logFile {
 
 // Write implements vfs.File.
 func (f *logFile) Write(p []byte) (int, error) {
-	if next := f.end + int64(len(p)); next > f.size {
+	if next := f.end.Load() + int64(len(p)); next > f.size {
 		// Whatever comes of it: only the sync takes longer if it fails.
 		n, _ := f.File.WriteAt(zeros[:min(max(next/4, minAhead), maxAhead)], next)
 		if n > 0 {
@@ -45,6 +51,64 @@ func (f *logFile) Write(p []byte) (int, error) {
 		}
 	}
 	n, err := f.File.Write(p)
-	f.end += int64(n)
+	f.end.Add(int64(n))
 	return n, err
 }
+
+// liveLogs are the logs that are open for writing, by their names. A backup
+// reads such a log while it is written: it would find the zeros, or the rest of
+// an older log, at its end, and behind them what was written since. To the
+// database that is a log with a hole, and it does not open one. So no more is
+// read of a live log than was written when its reading began.
+type liveLogs struct {
+	mu     sync.Mutex
+	byName map[string]*logFile
+}
+
+func (l *liveLogs) add(name string, f *logFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byName[name] = f
+}
+
+// remove forgets a log, unless another one has its name by now.
+func (l *liveLogs) remove(name string, f *logFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byName[name] == f {
+		delete(l.byName, name)
+	}
+}
+
+// end returns how much of a log is written, in bytes, and whether it is live.
+func (l *liveLogs) end(name string) (int64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.byName[name]
+	if f == nil {
+		return 0, false
+	}
+	return f.end.Load(), true
+}
+
+// liveLog is a logFile that is listed as long as it is open.
+type liveLog struct {
+	*logFile
+	name string
+	logs *liveLogs
+}
+
+// Close implements vfs.File.
+func (f liveLog) Close() error {
+	f.logs.remove(f.name, f.logFile)
+	return f.logFile.Close()
+}
+
+// logPrefix reads the beginning of a log.
+type logPrefix struct {
+	vfs.File
+	beginning io.Reader
+}
+
+// Read implements vfs.File.
+func (f logPrefix) Read(p []byte) (int, error) { return f.beginning.Read(p) }

@@ -8,8 +8,8 @@
 // repeats. Concurrent appends, of one job or of many, share syncs.
 //
 // Locks, in the order in which they may be taken: a Job's lock, then the
-// registry's, then that of the lines. None is held while waiting for a sync,
-// but for the job's own while it is deleted.
+// registry's, then that of the lines, and that of a Spool. None is held while
+// waiting for a sync, but for the job's own while it is deleted or spooled.
 package store
 
 import (

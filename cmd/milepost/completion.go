@@ -13,6 +13,7 @@ var completions = []struct{ verb, flags string }{
 	{"keys", "new"},
 	{"backup", "--config --data --admin-listen"},
 	{"delete", "--config --data --admin-listen"},
+	{"spool", "ls retry drop --all --json --config --data --admin-listen"},
 	{"health", "--config --admin-listen"},
 	{"jobs", "--status --sort --order --take --skip --json --target --key"},
 	{"tail", "--from --json --target --key"},

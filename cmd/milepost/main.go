@@ -12,6 +12,7 @@ const usage = `usage:
   milepost keys new
   milepost backup DIR [--config FILE] [--data DIR] [--admin-listen ADDR]
   milepost delete JOB [--config FILE] [--data DIR] [--admin-listen ADDR]
+  milepost spool ls|retry ID|retry --all|drop ID [--json] [--config FILE] [--data DIR] [--admin-listen ADDR]
   milepost health [--config FILE] [--admin-listen ADDR]
   milepost jobs [--status STATUS] [--sort FIELD] [--order asc|desc] [--take N] [--skip N] [--json]
   milepost tail JOB [--from CHECKPOINT] [--json]
@@ -49,6 +50,8 @@ func run(args []string) int {
 		return backup(args)
 	case "delete":
 		return deleteJob(args)
+	case "spool":
+		return spool(args)
 	case "health":
 		return health(args)
 	case "jobs":

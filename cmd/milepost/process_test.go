@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 	if v, err := strconv.Atoi(os.Getenv("MILEPOST_KILL_ROUNDS")); err == nil {
 		killRounds = v
 	}
+	if v, err := strconv.Atoi(os.Getenv("MILEPOST_OUTAGE_ROUNDS")); err == nil {
+		outageRounds = v
+	}
 	_ = os.Unsetenv("MILEPOST_KILL_ROUNDS")
+	_ = os.Unsetenv("MILEPOST_OUTAGE_ROUNDS")
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -75,8 +79,14 @@ func startProcess(t *testing.T, dir string, env ...string) *process {
 // startAt starts a server at these addresses.
 func startAt(t *testing.T, dir, api, admin string, env ...string) *process {
 	t.Helper()
+	return startWith(t, nil, dir, api, admin, env...)
+}
+
+// startWith starts a server with more arguments.
+func startWith(t *testing.T, more []string, dir, api, admin string, env ...string) *process {
+	t.Helper()
 	p := &process{t: t, api: api, admin: admin, exited: make(chan error, 1)}
-	p.cmd = exec.Command(binary, "--listen", p.api, "--admin-listen", p.admin, "--data", dir)
+	p.cmd = exec.Command(binary, append([]string{"--listen", p.api, "--admin-listen", p.admin, "--data", dir}, more...)...)
 	p.cmd.Env = append(os.Environ(), append([]string{"MILEPOST_STORE_MIN_FREE=0B"}, env...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.logs
 	if err := p.cmd.Start(); err != nil {

@@ -5,13 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc64"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ import (
 type follower struct {
 	base, job string
 	ids       []string
+	sum       uint64 // over the data of the checkpoints
 }
 
 // follow reads until the job has ended.
@@ -62,7 +62,7 @@ func (f *follower) read(ctx context.Context, client *http.Client) (done bool, er
 	case resp.StatusCode != http.StatusOK:
 		return false, fmt.Errorf("the stream: %d", resp.StatusCode)
 	}
-	var id, event string
+	var id, event, data string
 	r := bufio.NewReader(resp.Body)
 	for {
 		line, err := r.ReadString('\n')
@@ -75,139 +75,20 @@ func (f *follower) read(ctx context.Context, client *http.Client) (done bool, er
 			id = value
 		case "event":
 			event = value
+		case "data":
+			data = value
 		case "":
 			switch event {
 			case "message":
-				f.ids = append(f.ids, id)
+				f.ids, f.sum = append(f.ids, id), sumOf(f.sum, data)
 			case "complete":
 				return true, nil
 			case "error":
 				return false, nil
 			}
-			id, event = "", ""
+			id, event, data = "", "", ""
 		}
 	}
-}
-
-// TestOutageDrill kills the upstream again and again under subscribers and a
-// writer, and the sidecar as well: all end with the upstream's exact list.
-func TestOutageDrill(t *testing.T) {
-	const subscribers, kills = 200, 8
-	dir := t.TempDir()
-	upDir, sideDir := filepath.Join(dir, "up"), filepath.Join(dir, "side")
-	upEnv := []string{"MILEPOST_API_KEY=" + secret, "MILEPOST_STREAM_HEARTBEAT=200ms"}
-	up := startProcess(t, upDir, upEnv...)
-	sideEnv := []string{
-		"MILEPOST_UPSTREAM_URL=http://" + up.api, "MILEPOST_UPSTREAM_MAX_BACKOFF=200ms", "MILEPOST_UPSTREAM_AUTH_TTL=1s",
-		"MILEPOST_UPSTREAM_STREAM_IDLE=1s", "MILEPOST_STREAM_HEARTBEAT=200ms", "MILEPOST_SERVER_DRAIN_SPREAD=100ms",
-	}
-	side := startProcess(t, sideDir, sideEnv...)
-	addresses := []string{up.api, side.api} // which they keep
-	const job = "drill0000000000000000001"
-	if code, b, err := up.do("POST", path(job), secret, requestBody(1), "first"); err != nil || code != 200 {
-		t.Fatalf("POST: %d %s %v", code, b, err)
-	}
-
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	followers := make([]*follower, subscribers)
-	var reading sync.WaitGroup
-	for i := range followers {
-		followers[i] = &follower{base: "http://" + side.api, job: job}
-		reading.Go(func() {
-			if err := followers[i].follow(ctx, client); err != nil {
-				t.Errorf("subscriber %d: %v", i, err)
-			}
-		})
-	}
-
-	// The writer retries under the same key until it has an answer; every second
-	// one goes through the sidecar.
-	var written atomic.Int64
-	written.Store(1)
-	stop := make(chan struct{})
-	var writing sync.WaitGroup
-	post := func(step int, status string) {
-		b := strings.Replace(requestBody(step), `"status":"proceeding"`, `"status":"`+status+`"`, 1)
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for ; ; <-tick.C {
-			p := addresses[step%2]
-			code, answer, err := (&process{api: p}).do("POST", path(job), secret, b, fmt.Sprint("step-", step))
-			switch {
-			case err == nil && code == 200:
-				written.Add(1)
-				return
-			case err == nil && code != 502 && code != 503 && code != 504 && code != 409:
-				t.Errorf("POST: %d %s", code, answer)
-				return
-			case ctx.Err() != nil:
-				t.Errorf("the writer: %v", ctx.Err())
-				return
-			}
-		}
-	}
-	writing.Go(func() {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for step := 2; ; step++ {
-			select {
-			case <-stop:
-				post(step, "completed")
-				return
-			case <-tick.C:
-				post(step, "proceeding")
-			}
-		}
-	})
-	progress := func(n int64) {
-		t.Helper()
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for want := written.Load() + n; written.Load() < want; <-tick.C {
-			if ctx.Err() != nil {
-				t.Fatal("the writer does not get on")
-			}
-		}
-	}
-
-	for round := range kills {
-		progress(20)
-		upAPI, upAdmin := up.api, up.admin
-		_ = up.stop(syscall.SIGKILL)
-		if round == 1 {
-			list(t, side, job)
-		}
-		if round == 2 || round == 3 {
-			signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[round-2]
-			sideAPI, sideAdmin := side.api, side.admin
-			if err := side.stop(signal); signal == syscall.SIGTERM && err != nil {
-				t.Errorf("the sidecar's end: %v\n%s", err, side.logs.String())
-			}
-			side = startAt(t, sideDir, sideAPI, sideAdmin, sideEnv...)
-		}
-		up = startAt(t, upDir, upAPI, upAdmin, upEnv...)
-	}
-	progress(20)
-	close(stop)
-	writing.Wait()
-	reading.Wait()
-
-	want := ids(t, up, job)
-	if int64(len(want)) != written.Load() {
-		t.Errorf("the upstream has %d checkpoints of %d that were acknowledged", len(want), written.Load())
-	}
-	for i, f := range followers {
-		if fmt.Sprint(f.ids) != fmt.Sprint(want) {
-			t.Errorf("subscriber %d has %d checkpoints, the upstream %d", i, len(f.ids), len(want))
-		}
-	}
-	if got := ids(t, side, job); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("the sidecar lists %d checkpoints, the upstream %d", len(got), len(want))
-	}
-	t.Logf("%d subscribers have %d checkpoints each", subscribers, len(want))
 }
 
 // list checks the answers of a sidecar whose upstream is down.
@@ -226,35 +107,48 @@ func list(t *testing.T, side *process, job string) {
 	if resp.StatusCode != 200 || resp.Header.Get("Age") == "" {
 		t.Errorf("the list in an outage: %d %v", resp.StatusCode, resp.Header)
 	}
-	code, b, err := get("http://" + side.admin + "/readyz?verbose")
-	if err != nil || code != 200 || !strings.Contains(string(b), "upstream: cannot be reached") {
-		t.Errorf("readyz in an outage: %d %s %v", code, b, err)
-	}
 	if code, b, err := side.do("POST", path(job), "another-key-0123456789", requestBody(1), ""); err != nil || code < 502 || code > 504 {
 		t.Errorf("a write in an outage: %d %s %v", code, b, err)
 	}
 }
 
-// ids lists the checkpoints of a job.
-func ids(t *testing.T, p *process, job string) (all []string) {
+// sumOf adds a checkpoint's JSON to a sum over those before it.
+func sumOf(sum uint64, data string) uint64 {
+	return crc64.Update(sum, crcTable, []byte(data))
+}
+
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+// ids lists the checkpoints of a job, and sums up their JSON.
+func ids(t *testing.T, p *process, job string) (all []string, sum uint64) {
+	t.Helper()
+	return idsAs(t, p, job, secret)
+}
+
+// idsAs is ids with a key.
+func idsAs(t *testing.T, p *process, job, key string) (all []string, sum uint64) {
 	t.Helper()
 	for {
-		code, b, err := p.do("GET", fmt.Sprintf("%s?take=100&skip=%d", path(job), len(all)), secret, "", "")
+		code, b, err := p.do("GET", fmt.Sprintf("%s?take=100&skip=%d", path(job), len(all)), key, "", "")
 		if err != nil || code != 200 {
 			t.Fatalf("the list: %d %s %v", code, b, err)
 		}
 		var list struct {
-			Data struct{ Checkpoints []struct{ ID string } }
+			Data struct{ Checkpoints []json.RawMessage }
 			Meta struct{ Total int }
 		}
 		if err := json.Unmarshal(b, &list); err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range list.Data.Checkpoints {
-			all = append(all, c.ID)
+		for _, text := range list.Data.Checkpoints {
+			var c struct{ ID string }
+			if err := json.Unmarshal(text, &c); err != nil {
+				t.Fatal(err)
+			}
+			all, sum = append(all, c.ID), sumOf(sum, string(text))
 		}
 		if len(all) >= list.Meta.Total || len(list.Data.Checkpoints) == 0 {
-			return all
+			return all, sum
 		}
 	}
 }
@@ -262,7 +156,8 @@ func ids(t *testing.T, p *process, job string) (all []string) {
 // TestReadyWithoutItsUpstream: a sidecar is of use without the upstream, and says
 // what is wrong to whom asks.
 func TestReadyWithoutItsUpstream(t *testing.T) {
-	p := startProcess(t, filepath.Join(t.TempDir(), "data"), "MILEPOST_UPSTREAM_URL=http://"+freeAddress(t), "MILEPOST_UPSTREAM_RETRIES=0")
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"), "MILEPOST_UPSTREAM_URL=http://"+freeAddress(t), "MILEPOST_UPSTREAM_RETRIES=0",
+		"MILEPOST_UPSTREAM_MAX_BACKOFF=5m") // the longest that the configuration takes
 	if code, b, err := p.do("GET", path("none00000000000000000001"), secret, "", ""); err != nil || code != 503 {
 		t.Errorf("a list: %d %s %v", code, b, err)
 	}
@@ -287,7 +182,6 @@ func TestCheckConfigOfUpstream(t *testing.T) {
 		"[upstream]\nauth_ttl = \"0s\"\n":                                           "upstream.auth_ttl",
 		"[upstream]\ncert = \"a.pem\"\n":                                            "upstream.cert",
 		"[upstream]\ntrusted_proxies = [\"10.0.0.1\"]\n":                            "upstream.trusted_proxies",
-		"[stream]\nunknown_job = \"wait\"\n[upstream]\nurl = \"http://x\"\n":        "stream.unknown_job",
 		"[upstream]\nmax_backoff = \"1ms\"\nstream_idle = \"0s\"\nretries = 100\n":  "upstream.retries",
 		"[upstream]\nurl = \"https://x\"\nmax_event = \"1KiB\"\nlinger = \"-1s\"\n": "upstream.max_event",
 	} {
@@ -306,5 +200,46 @@ func TestCheckConfigOfUpstream(t *testing.T) {
 	}
 	if out, err := exec.Command(binary, "check-config", "--config", good).CombinedOutput(); err != nil {
 		t.Errorf("a good configuration: %v\n%s", err, out)
+	}
+}
+
+// TestDataDirectoryServesOneOrTheOther: a start on a directory of the other kind
+// says what to do, leaves everything as it is, and does not count as a crash.
+func TestDataDirectoryServesOneOrTheOther(t *testing.T) {
+	base := t.TempDir()
+	upDir, sideDir := filepath.Join(base, "up"), filepath.Join(base, "side")
+	const job = "oneortheother00000000000"
+	start := func() (up, side *process) {
+		up = startProcess(t, upDir, "MILEPOST_API_KEY="+secret)
+		return up, startProcess(t, sideDir, "MILEPOST_UPSTREAM_URL=http://"+up.api)
+	}
+	up, side := start()
+	if code, b, err := side.do("POST", path(job), secret, requestBody(1), ""); err != nil || code != 200 {
+		t.Fatalf("POST: %d %s %v", code, b, err)
+	}
+	for _, p := range []*process{side, up} {
+		if err := p.stop(syscall.SIGTERM); err != nil {
+			t.Fatalf("SIGTERM: %v\n%s", err, p.logs.String())
+		}
+	}
+	for _, c := range []struct{ dir, upstream, says string }{
+		{upDir, "http://127.0.0.1:1", "start without upstream.url"},
+		{sideDir, "", "Set upstream.url (--upstream)"},
+	} {
+		cmd := exec.Command(binary, "--listen", "127.0.0.1:0", "--admin-listen", "", "--data", c.dir, "--upstream", c.upstream)
+		cmd.Env = append(os.Environ(), "MILEPOST_STORE_MIN_FREE=0B", "MILEPOST_API_KEY="+secret)
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), c.says) || !strings.Contains(string(out), c.dir) {
+			t.Errorf("exit %d, want 1 with %q:\n%s", code, c.says, out)
+		}
+	}
+	up, side = start()
+	for _, p := range []*process{up, side} {
+		if got, _ := ids(t, p, job); len(got) != 1 {
+			t.Errorf("%d checkpoints, want 1", len(got))
+		}
+		if _, b, err := get("http://" + p.admin + "/metrics"); err != nil || !strings.Contains(string(b), "milepost_unclean_shutdowns_total 0\n") {
+			t.Errorf("a refused start counts as a crash: %v", err)
+		}
 	}
 }

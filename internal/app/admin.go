@@ -31,27 +31,33 @@ type readiness struct {
 	store  *store.Store
 	// down reports whether the upstream cannot be reached; nil without one. The
 	// server is of use all the same: it has a copy.
-	down func() bool
+	down  func() bool
+	spool *store.Spool // nil without an upstream
 }
 
-func (r *readiness) upstream(down func() bool) {
+func (r *readiness) upstream(down func() bool, spool *store.Spool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.down = down
+	r.down, r.spool = down, spool
 }
 
 // details are what an operator may want to know of a server that is ready.
-func (r *readiness) details() string {
+func (r *readiness) details() (lines []string) {
 	r.mu.Lock()
-	down := r.down
+	down, spool := r.down, r.spool
 	r.mu.Unlock()
 	switch {
 	case down == nil:
-		return ""
+		return nil
 	case down():
-		return "upstream: cannot be reached"
+		lines = append(lines, "upstream: cannot be reached")
+	default:
+		lines = append(lines, "upstream: reachable")
 	}
-	return "upstream: reachable"
+	if f := spool.Figures(); f.Pending+f.Dead > 0 {
+		lines = append(lines, fmt.Sprintf("spool: %d checkpoints wait, %d were refused", f.Pending, f.Dead))
+	}
+	return lines
 }
 
 func (r *readiness) set(s *store.Store) {
@@ -89,6 +95,8 @@ type admin struct {
 	done    chan struct{} // closed when the listener has ended
 	// publish shows an imported checkpoint; it is set before open.
 	publish func(organization, job string, c stream.Checkpoint)
+	// server holds the spool and deletes jobs; it is set before open.
+	server spooler
 
 	// mu is held for reading by a request that changes something, so that close
 	// waits for it. It is never held over the write of the answer.
@@ -137,8 +145,8 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 		} else {
 			lines = append(lines, "ready")
 		}
-		if details := ready.details(); r.URL.Query().Has("verbose") && details != "" {
-			lines = append(lines, details)
+		if r.URL.Query().Has("verbose") {
+			lines = append(lines, ready.details()...)
 		}
 		_, _ = fmt.Fprintln(w, strings.Join(lines, "\n"))
 	})
@@ -150,6 +158,9 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("POST /backup", a.guarded(a.backup))
 	mux.HandleFunc("POST /delete", a.guarded(a.delete))
+	mux.HandleFunc("POST /spool/ls", a.asked(a.listSpool))
+	mux.HandleFunc("POST /spool/retry", a.asked(a.retrySpool))
+	mux.HandleFunc("POST /spool/drop", a.asked(a.dropSpool))
 	mux.Handle("POST /import", newImporter(a, cfg))
 	ln, err := listen(cfg.Server.AdminListen, nil)
 	if err != nil {
@@ -191,6 +202,7 @@ func (a *admin) close() {
 type adminRequest struct {
 	Dir string `json:"dir"`
 	Job string `json:"job"`
+	ID  string `json:"id"` // of a spooled checkpoint
 }
 
 func (a *admin) guarded(do func(*adminState, adminRequest) error) http.HandlerFunc {
@@ -242,7 +254,7 @@ func (a *admin) delete(s *adminState, q adminRequest) error {
 	if !checkpoint.ValidID(q.Job) {
 		return fmt.Errorf("job id %q: must be 24 characters of a-z and 0-9", q.Job)
 	}
-	if err := s.store.Delete(q.Job); err != nil {
+	if err := a.server.DeleteJob(q.Job); err != nil {
 		return fmt.Errorf("job %s: %w", q.Job, err)
 	}
 	s.forget(q.Job)

@@ -88,6 +88,7 @@ func TestChangesNeedTheTokenAndAnOpenStore(t *testing.T) {
 	if code, _ := ask(t, c, "POST", "/delete", "Bearer "+token, body); code != 503 {
 		t.Errorf("before the store is open: %d", code)
 	}
+	a.server = spoolOf{store: s}
 	a.open(token, s, func(string) {})
 	for _, q := range []struct {
 		method, authorization, body string

@@ -30,6 +30,11 @@ func Delete(cfg *config.Config, job string) error {
 }
 
 func askAdmin(cfg *config.Config, path string, q adminRequest) error {
+	return askAdminFor(cfg, path, q, nil)
+}
+
+// askAdminFor asks and decodes the answer, unless it is of no interest.
+func askAdminFor(cfg *config.Config, path string, q adminRequest, answer any) error {
 	address := cfg.Server.AdminListen
 	if address == "" {
 		return fmt.Errorf("server.admin_listen is off: there is nobody to ask")
@@ -52,9 +57,15 @@ func askAdmin(cfg *config.Config, path string, q adminRequest) error {
 		return fmt.Errorf("cannot reach the server at %s: %w", address, err)
 	}
 	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server refused: %s", strings.TrimSpace(string(answer)))
+		reason, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("the server refused: %s", strings.TrimSpace(string(reason)))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("the server's answer is not what it should be: %w", err)
 	}
 	return nil
 }

@@ -69,6 +69,9 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	log.Info("store is open", "dir", cfg.Store.Dir, "took", time.Since(began))
 	var mark *store.Mark
 	defer func() { err = errors.Join(err, closeStore(s, mark, log)) }()
+	if err := dedicate(s, cfg); err != nil {
+		return err
+	}
 	if mark, err = markRunning(s, m, log); err != nil {
 		return err
 	}
@@ -84,14 +87,18 @@ func Run(load Load, out, errs io.Writer) (err error) {
 		return err
 	}
 	streams := streamOptions(cfg, s, m, log)
-	side, err := sidecar(cfg, s, m, log)
+	spool, err := openSpool(cfg, s, m, log)
+	if err != nil {
+		return err
+	}
+	side, err := sidecar(cfg, s, spool, m, log)
 	if err != nil {
 		return err
 	}
 	if side != nil {
 		defer side.Client.Close()
 		streams.Source, streams.History = side.Source, side.Source.History(streams.History)
-		ready.upstream(side.Client.Down)
+		ready.upstream(side.Client.Down, spool)
 	}
 	hub, err := stream.New(streams)
 	if err != nil {
@@ -120,12 +127,14 @@ func Run(load Load, out, errs io.Writer) (err error) {
 		return err
 	}
 	registerFigures(m, s, hot)
-	admin.publish = hub.Publish
+	admin.publish, admin.server = hub.Publish, server
 	admin.open(token, s, forget)
 	// Its requests use the cache and the store, so it ends before they do.
 	defer admin.close()
 
-	retention := startRetention(cfg, s, func(job string) bool { return hub.Watched("", job) }, forget, m, log)
+	// A copy is in use, too, if the upstream lacks something of it.
+	inUse := func(job string) bool { return hub.Watched("", job) || spool != nil && spool.Has(job) }
+	retention := startRetention(cfg, s, inUse, forget, m, log)
 	defer retention.stop()
 
 	served := make(chan error, 1)

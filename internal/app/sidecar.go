@@ -14,7 +14,7 @@ import (
 )
 
 // sidecar makes what the server needs in front of an upstream, nil without one.
-func sidecar(cfg *config.Config, s *store.Store, m *metrics.Metrics, log *slog.Logger) (*proxy.SidecarOptions, error) {
+func sidecar(cfg *config.Config, s *store.Store, spool *store.Spool, m *metrics.Metrics, log *slog.Logger) (*proxy.SidecarOptions, error) {
 	c := &cfg.Upstream
 	if c.URL == "" {
 		return nil, nil
@@ -22,7 +22,7 @@ func sidecar(cfg *config.Config, s *store.Store, m *metrics.Metrics, log *slog.L
 	o := upstream.Options{
 		URL: c.URL, CA: c.CA, Cert: c.Cert, Key: c.Key,
 		ConnectTimeout: c.ConnectTimeout.Std(), HeaderTimeout: c.HeaderTimeout.Std(), RequestTimeout: c.RequestTimeout.Std(),
-		MaxIdle: c.MaxIdle, Retries: c.Retries, BreakerFailures: c.BreakerFailures, BreakerWait: c.MaxBackoff.Std(),
+		MaxIdle: c.MaxIdle, Retries: c.Retries, BreakerFailures: c.BreakerFailures, BreakerWait: min(c.MaxBackoff.Std(), upstream.MaxBreakerWait),
 		MaxAnswer: int64(c.MaxEvent), Secure: cfg.Server.TLSCert != "", Metrics: m.Upstream, Logger: log,
 	}
 	if c.Auth == "local" {
@@ -37,8 +37,11 @@ func sidecar(cfg *config.Config, s *store.Store, m *metrics.Metrics, log *slog.L
 	if err != nil {
 		return nil, fmt.Errorf("upstream %q: %w", c.URL, err)
 	}
+	if c.Auth != "local" {
+		spool = nil // without a key of its own it cannot deliver
+	}
 	return &proxy.SidecarOptions{
-		Client: client, Config: c, Source: new(proxy.Source),
+		Client: client, Spool: spool, Config: c, Source: new(proxy.Source),
 		Verdicts: upstream.NewVerdicts(s.Verdicts(), c.AuthTTL.Std(), c.StaleAuth.Std(), time.Now),
 		Follow: upstream.FollowOptions{
 			Idle: c.StreamIdle.Std(), Linger: c.Linger.Std(), GiveUp: c.GiveUp.Std(), MaxBackoff: c.MaxBackoff.Std(),

@@ -213,7 +213,8 @@ type Stream struct {
 	// What a stream of a job without any checkpoint does: "reject" answers 404;
 	// "wait" holds it open until the first one comes, for a dashboard that is
 	// opened before its runtime starts. A mistyped id should not wait for ever.
-	// In front of an upstream it cannot be "wait".
+	// In front of an upstream, "wait" asks that again every few seconds, for each
+	// credential and job that waits.
 	UnknownJob string `toml:"unknown_job" enum:"reject|wait"`
 
 	// Streams open at once; beyond it 503. A stream takes less than 1 KB, so the
@@ -282,6 +283,16 @@ type Upstream struct {
 
 	// The sidecar's own key for the upstream, with auth "local".
 	APIKey Secret `toml:"api_key"`
+
+	// What happens to a checkpoint that cannot be delivered: "through" refuses it with
+	// 502, 503 or 504; "spool" accepts it here and delivers it later, in the order of
+	// its job. That needs auth "local", so that no caller's key lies on disk.
+	Writes string `toml:"writes" enum:"through|spool"`
+
+	// Request bodies that may wait for the upstream, by their size as sent; beyond
+	// it 503. Four hours of a runtime that posts 100 KB every second or two; on
+	// disk they take less.
+	SpoolMax Size `toml:"spool_max" min:"64KiB" max:"1TiB"`
 
 	// How long the upstream's yes to a credential and a job holds: what it revokes
 	// is served from the local copy for so long at most.
@@ -402,7 +413,7 @@ func Default() *Config {
 		Experts: Experts{Mode: "open"},
 		Prices:  Prices{Currency: "USD"},
 		Upstream: Upstream{
-			Auth: "forward", AuthTTL: Duration(time.Minute), StaleAuth: Duration(10 * time.Minute),
+			Auth: "forward", Writes: "through", SpoolMax: GiB, AuthTTL: Duration(time.Minute), StaleAuth: Duration(10 * time.Minute),
 			ConnectTimeout: Duration(5 * time.Second), HeaderTimeout: Duration(30 * time.Second), RequestTimeout: Duration(time.Minute),
 			Retries: 2, BreakerFailures: 5, MaxIdle: 256, MaxEvent: 64 * MiB,
 			StreamIdle: Duration(45 * time.Second), Linger: Duration(10 * time.Second), GiveUp: Duration(10 * time.Minute),

@@ -21,8 +21,8 @@ func (l *loader) contradictions() {
 	if c.Upstream.URL != "" && c.Upstream.Auth == "local" && c.Upstream.APIKey.Reveal() == "" {
 		l.contradiction(`is required with auth "local"`, "upstream.api_key", "upstream.auth")
 	}
-	if c.Upstream.URL != "" && c.Stream.UnknownJob == "wait" {
-		l.contradiction("cannot be \"wait\" in front of an upstream, which alone knows what is to come", "stream.unknown_job", "upstream.url")
+	if c.Upstream.Writes == "spool" && c.Upstream.Auth != "local" {
+		l.contradiction(`cannot be "spool" without auth "local": a caller's own credential would have to lie on disk`, "upstream.writes", "upstream.auth")
 	}
 	if (c.Upstream.Cert == "") != (c.Upstream.Key == "") {
 		l.contradiction("need each other", "upstream.cert", "upstream.key")

@@ -104,6 +104,11 @@ func TestFaults(t *testing.T) {
 			want: []string{"milepost.toml:2:12: server.max_body_bytes: must be at least server.max_body, 512MiB, got 256MiB"},
 		},
 		{
+			rule: "what is spooled is delivered with a key of the sidecar's own",
+			text: "[upstream]\nurl = \"http://x\"\nwrites = \"spool\"\n",
+			want: []string{`milepost.toml:3:10: upstream.writes: cannot be "spool" without auth "local": a caller's own credential would have to lie on disk`},
+		},
+		{
 			rule: "catalog mode needs a catalog",
 			text: "[experts]\nmode = \"catalog\"\n",
 			want: []string{`milepost.toml:2:8: experts.catalog: is required with mode "catalog"`},

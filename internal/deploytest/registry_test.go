@@ -38,6 +38,7 @@ func registry(t *testing.T) map[string]family {
 	m := metrics.New()
 	m.RegisterStore(func() metrics.StoreFigures { return metrics.StoreFigures{Pebble: new(pebble.Metrics)} })
 	m.RegisterCache(func() metrics.CacheFigures { return metrics.CacheFigures{} })
+	m.RegisterSpool(func() metrics.SpoolFigures { return metrics.SpoolFigures{} })
 	m.HTTPRequests.WithLabelValues("", "", "")
 	m.HTTPDuration.WithLabelValues("", "")
 	m.CacheRequests.WithLabelValues("", "")

@@ -258,6 +258,60 @@ func TestAnEarlyRefusalIsPassedOn(t *testing.T) {
 	}
 }
 
+// One that has answered well and then stops reading, or goes, is left at that: its
+// answer counts.
+func TestAnEarlyAnswerIsPassedOn(t *testing.T) {
+	for name, reads := range map[string]bool{"before it reads": false, "amid the body": true} {
+		up := upstreamtest.Start(t)
+		o := patient(up.URL)
+		o.HeaderTimeout, o.RequestTimeout = 200*time.Millisecond, time.Hour
+		f := serve(t, o)
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		up.Answer(func(w http.ResponseWriter, r *http.Request) {
+			rc := http.NewResponseController(w)
+			if err := rc.EnableFullDuplex(); err != nil {
+				t.Error(err)
+			}
+			if reads {
+				_, _ = io.CopyN(io.Discard, r.Body, 1<<20)
+			}
+			w.Header().Set("Content-Length", "6")
+			_, _ = io.WriteString(w, "enough")
+			_ = rc.Flush()
+			<-over
+		})
+		c := f.dial()
+		c.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = io.Copy(c, zeros(1e9)) // until the connection is closed
+		}()
+		resp, err := http.ReadResponse(c.br, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(b) != "enough" || err != nil {
+			t.Errorf("%s: got %d %q, %v", name, resp.StatusCode, b, err)
+		}
+		_ = c.Close()
+		<-ended
+		// A deadline for writing that was set for this exchange is none of the next.
+		for range 3 {
+			up.Answer(upstreamtest.Echo)
+			c := f.dial()
+			c.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000))
+			if resp, err := http.ReadResponse(c.br, nil); err != nil || resp.StatusCode != 200 {
+				t.Errorf("%s: the next request: %v %v", name, resp, err)
+			}
+		}
+		if f.client.Down() {
+			t.Error("the upstream counts as down")
+		}
+	}
+}
+
 func TestACallerThatLeavesEndsTheRequest(t *testing.T) {
 	up := upstreamtest.Start(t)
 	f := serve(t, patient(up.URL))

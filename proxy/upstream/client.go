@@ -56,9 +56,9 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// maxBreakerWait bounds how long an upstream that is back can stay unnoticed
+// MaxBreakerWait bounds how long an upstream that is back can stay unnoticed
 // (semantics.md, "In front of an upstream").
-const maxBreakerWait = 5 * time.Second
+const MaxBreakerWait = 5 * time.Second
 
 // Client is the way to the upstream. It is safe for concurrent use.
 type Client struct {
@@ -119,8 +119,8 @@ func (o *Options) check(u *url.URL) error {
 		return errors.New("the upstream's URL must have a host, and no user, query or fragment")
 	case o.ConnectTimeout <= 0 || o.HeaderTimeout <= 0 || o.RequestTimeout <= 0:
 		return errors.New("the upstream's timeouts must be longer than nothing")
-	case o.BreakerWait < 0 || o.BreakerWait > maxBreakerWait:
-		return fmt.Errorf("the wait of the upstream's breaker must be at most %v, not %v", maxBreakerWait, o.BreakerWait)
+	case o.BreakerWait < 0 || o.BreakerWait > MaxBreakerWait:
+		return fmt.Errorf("the wait of the upstream's breaker must be at most %v, not %v", MaxBreakerWait, o.BreakerWait)
 	case o.MaxIdle < 0 || o.Retries < 0 || o.BreakerFailures < 0 || o.MaxAnswer <= 0:
 		return errors.New("the upstream's limits must not be negative, and an answer must have room")
 	}

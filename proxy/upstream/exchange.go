@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -33,6 +34,8 @@ type exchange struct {
 	moved  int64         // of the bodies, in bytes
 	events bool          // the answer is an event stream
 	unsent bool          // the upstream did not get the whole request
+	// answered says that an answer has come while the body is still being sent.
+	answered atomic.Bool
 }
 
 // settle tells the breaker how the request went. An exchange that failed has

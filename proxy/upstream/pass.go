@@ -20,8 +20,9 @@ import (
 // server sets NoDefaultDate.
 //
 // An upstream that answers before it has the whole body gets no more of it if
-// the answer is an error; otherwise the body is sent to its end before the
-// answer is relayed.
+// the answer is an error; otherwise the body is sent before the answer is relayed,
+// to its end or until the upstream has taken nothing more of it for
+// Options.HeaderTimeout.
 func (c *Client) Pass(ctx *fasthttp.RequestCtx) {
 	start := time.Since(epoch)
 	if err := c.relay(ctx, start); err != nil {

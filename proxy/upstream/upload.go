@@ -66,7 +66,17 @@ func (x *exchange) upload(ctx *fasthttp.RequestCtx, r *request) error {
 		return err
 	}
 	head := make(chan error, 1)
-	go func() { head <- readHead(x.conn.br, &ctx.Response.Header) }()
+	go func() {
+		err := readHead(x.conn.br, &ctx.Response.Header)
+		if err == nil {
+			// A write that waits for the upstream now is not to do so for long.
+			x.answered.Store(true)
+			_ = x.hasten() // the write fails by itself
+		}
+		head <- err
+	}()
+	// The deadline for writing may be that of hasten, which nobody has noted.
+	defer func() { x.conn.writeBy = 0 }()
 
 	early, err := x.sendBody(ctx, r, head)
 	if early {
@@ -133,8 +143,11 @@ func (x *exchange) sendBody(ctx *fasthttp.RequestCtx, r *request, head <-chan er
 			} else {
 				left -= n
 			}
-			if err := x.write(frame); err != nil {
-				return early, err
+			if err := x.write(frame); early && err != nil {
+				x.unsent = true // it has said what it had to say
+				return true, nil
+			} else if err != nil {
+				return false, err
 			}
 		}
 		if err == io.EOF && left <= 0 {
@@ -165,6 +178,17 @@ func (x *exchange) write(b []byte) error {
 	if err := x.conn.writeUntil(x.deadline(0), x.slack()); err != nil {
 		return err
 	}
+	if x.answered.Load() { // looked at when the longer deadline is in force
+		if err := x.hasten(); err != nil {
+			return err
+		}
+	}
 	_, err := x.conn.Write(b)
 	return err
+}
+
+// hasten bounds a write to an upstream that has answered. It may well go on to
+// read, so it gets the time in which others must answer.
+func (x *exchange) hasten() error {
+	return x.conn.SetWriteDeadline(time.Now().Add(x.client.o.HeaderTimeout))
 }
