@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -72,16 +73,25 @@ scopes = [%s]
 	return s
 }
 
+// given are the addresses that tests have been given: the system may offer one
+// again before its server listens there.
+var given sync.Map
+
 // freeAddress is one that nobody listens on, and that nothing takes while a
 // server is down: connections on this machine come from 127.0.0.1.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := ln.Addr().String()
+		_ = ln.Close()
+		if _, taken := given.LoadOrStore(address, nil); !taken {
+			return address
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // start returns when the server says that it serves.

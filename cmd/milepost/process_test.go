@@ -61,14 +61,24 @@ type process struct {
 	exited       chan error
 }
 
+// given are the addresses that tests have been given: the system may offer one
+// again before its server listens there.
+var given sync.Map
+
+// freeAddress is one that nobody listens on and no other test has.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := ln.Addr().String()
+		_ = ln.Close()
+		if _, taken := given.LoadOrStore(address, nil); !taken {
+			return address
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func startProcess(t *testing.T, dir string, env ...string) *process {

@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,14 +32,23 @@ const (
 	jobPath = "/api/studio/v1/expert_jobs/proxied00000000000000001/checkpoints/"
 )
 
+// given are the addresses that tests have been given: the system may offer one
+// again before its server listens there.
+var given sync.Map
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := ln.Addr().String()
+		_ = ln.Close()
+		if _, taken := given.LoadOrStore(address, nil); !taken {
+			return address
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // start runs a program until the end of the test and shows what it said if the
