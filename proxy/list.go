@@ -234,7 +234,8 @@ func (r *pageReader) piece() error {
 	e := r.page.entries[r.next]
 	r.next++
 	c, err := r.page.server.store.Read(r.page.job, e.Sequence, r.json[:0])
-	if errors.Is(err, store.ErrNotFound) {
+	// A job that began anew under the same id may be another organization's.
+	if errors.Is(err, store.ErrNotFound) || err == nil && c.ID != e.ID {
 		return errors.New("the job was deleted while it was being listed")
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -57,5 +58,39 @@ func TestFilterOnStoredCheckpoints(t *testing.T) {
 		if string(r.body) != wantBody {
 			t.Errorf("%s: %d with %d bytes, want the %d that match the whole checkpoints", expression, r.StatusCode, len(r.body), len(want))
 		}
+	}
+}
+
+// A page that is being sent when its job is deleted breaks off, also when another
+// organization begins a job under the same id meanwhile.
+func TestPageOfAJobThatBeganAnew(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		t.Run(fmt.Sprintf("anew %t", anew), func(t *testing.T) {
+			a := start(t, nil)
+			for range 2 {
+				a.post(jobID, body(nil))
+			}
+			p := page{server: a.server, job: jobID, query: listQuery{pageQuery: pageQuery{take: 10}}, total: 2}
+			if err := p.seek(2); err != nil {
+				t.Fatal(err)
+			}
+			r := &pageReader{page: &p, release: func() {}, streamed: true}
+			if n, err := r.Read(make([]byte, 1<<20)); n == 0 || err != nil {
+				t.Fatalf("the first checkpoint: %d bytes, %v", n, err)
+			}
+			if err := a.store.Delete(jobID); err != nil {
+				t.Fatal(err)
+			}
+			if anew {
+				for range 2 {
+					if r := a.do("POST", collection(jobID), keyB, body(nil)); r.StatusCode != 200 {
+						t.Fatalf("%d %s", r.StatusCode, r.body)
+					}
+				}
+			}
+			if rest, err := io.ReadAll(r); err == nil {
+				t.Errorf("went on with %s", rest)
+			}
+		})
 	}
 }
