@@ -35,6 +35,9 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 		err = p.scan(record.Count, time.Now().Add(l.scanTimeout))
 	}
 	release()
+	if err == nil {
+		err = s.same(p.job, &record) // from here on the entries tell
+	}
 	if err != nil {
 		return err
 	}

@@ -72,8 +72,8 @@ func (h *holds) wait(ctx context.Context, job string, pending func(job string) b
 		}
 	}
 	for {
-		done := h.next(job)
-		if !pending(job) {
+		done := h.next(job, pending)
+		if done == nil {
 			return waited, nil
 		}
 		waited = true
@@ -85,10 +85,15 @@ func (h *holds) wait(ctx context.Context, job string, pending func(job string) b
 	}
 }
 
-// next returns what the next release of a job closes.
-func (h *holds) next(job string) <-chan struct{} {
+// next returns what the next release of a job closes, nil if it has nothing
+// pending. It looks under the lock, so that what it returns is released for
+// certain, and nothing is kept of a job that nobody has to release.
+func (h *holds) next(job string, pending func(job string) bool) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !pending(job) {
+		return nil
+	}
 	if h.drained == nil {
 		h.drained = make(map[string]chan struct{})
 	}

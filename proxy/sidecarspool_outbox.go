@@ -96,10 +96,14 @@ func (p *spool) settled(job string, done store.Settled) {
 	}
 	if p.strange.take(job) {
 		// Its checkpoints stand in an order that is not the upstream's.
-		if deleted, err := p.letters.DeleteCopy(job); err != nil {
+		deleted, err := p.letters.DeleteCopy(job)
+		switch {
+		case err != nil:
 			p.log.Error("a copy that is not of the upstream's job could not be removed", "job", job, "error", err)
-		} else if deleted {
+		case deleted:
 			p.reset(job)
+		default:
+			p.strange.add(job) // something was spooled meanwhile: after that
 		}
 	}
 	p.holds.release(job)

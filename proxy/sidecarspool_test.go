@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"milepost/cache/store"
 	"milepost/internal/config"
 	"milepost/proxy/upstream/upstreamtest"
 )
@@ -708,4 +709,30 @@ func FuzzDelegator(f *testing.F) {
 			t.Fatalf("%q became %q", body, next)
 		}
 	})
+}
+
+// A copy that is to be made anew, to which something is spooled in the moment when
+// it could go, goes after that.
+func TestStrangeCopyGoesLater(t *testing.T) {
+	o := startOutage(t, nil)
+	o.up.Down()
+	_, local := o.post(jobID, step(1))
+	p := o.server.sidecar.spool
+	p.strange.add(jobID)
+	p.settled(jobID, store.Settled{Drained: true})
+	if _, err := o.server.store.Sequence(jobID, local); err != nil {
+		t.Errorf("what is pending: %v", err)
+	}
+	if err := o.server.DropSpooled(local); err != nil {
+		t.Fatal(err)
+	}
+	if p.strange.take(jobID) {
+		t.Error("the copy was not looked at once nothing was pending")
+	}
+	p.strange.add(jobID)
+	_, _ = o.post(jobID, step(2))
+	p.settled(jobID, store.Settled{Drained: true})
+	if !p.strange.take(jobID) {
+		t.Error("it is forgotten that the copy is not of the upstream's job")
+	}
 }

@@ -68,6 +68,9 @@ func (s *Server) timeline(ctx *fasthttp.RequestCtx, t target, source jobSource) 
 	if errors.Is(err, store.ErrNotFound) {
 		return errJobNotFound // deleted meanwhile
 	}
+	if err == nil {
+		err = s.same(job, &record)
+	}
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/valyala/fasthttp"
 
 	"milepost/cache/store"
 	"milepost/internal/config"
@@ -136,6 +137,27 @@ func TestTimelineOfADeletedJob(t *testing.T) {
 	_, err := a.server.appendBriefs(nil, jobID, 2, &pageQuery{take: 10}, time.Now().Add(time.Hour))
 	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A job that is begun anew by another organization after a look at who may see it
+// is not shown: a request may wait for its turn in between.
+func TestTimelineOfAJobBegunAnew(t *testing.T) {
+	a := start(t, nil)
+	a.post(jobID, body(nil))
+	source := jobSource{sees: func(*store.JobRecord) bool {
+		if err := a.server.DeleteJob(jobID); err != nil {
+			t.Error(err)
+		}
+		if r := a.do("POST", collection(jobID), keyB, body(nil)); r.StatusCode != 200 {
+			t.Errorf("the other's: %d %s", r.StatusCode, r.body)
+		}
+		return true
+	}}
+	var ctx fasthttp.RequestCtx
+	err := a.server.timeline(&ctx, target{job: []byte(jobID)}, source)
+	if err != errJobNotFound {
+		t.Errorf("got %v and %s", err, ctx.Response.Body())
 	}
 }
 

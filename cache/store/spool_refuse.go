@@ -39,6 +39,10 @@ func (p *Spool) Retry(l Letter) error {
 func (p *Spool) turn(l Letter, change func(*Letter, *relation)) (Settled, error) {
 	return p.update(l, func(j *Job, l *Letter) (Settled, error) {
 		s := j.store
+		place, _, err := s.copyOf(l.Job, l.ID)
+		if err != nil {
+			return Settled{}, err
+		}
 		r, err := s.relation(l.Job)
 		if err != nil {
 			return Settled{}, err
@@ -46,7 +50,8 @@ func (p *Spool) turn(l Letter, change func(*Letter, *relation)) (Settled, error)
 		batch := s.db.NewBatch()
 		defer batch.Close()
 		next := *l
-		if r == nil { // the copy is gone
+		if place == 0 || r == nil {
+			// The copy is gone. One that has come after it counts its own letters.
 			change(&next, new(relation))
 		} else {
 			change(&next, r)

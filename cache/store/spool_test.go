@@ -452,3 +452,34 @@ func TestSlotHasTheLastOfTheLine(t *testing.T) {
 		}
 	}
 }
+
+// A letter that was refused outlives the copy of its job. What becomes of it then
+// is not counted in the copy that follows, which would wait for it for good.
+func TestLettersOfAnOlderCopyAreNotCounted(t *testing.T) {
+	s, job := openStore(t, vfs.NewMem()), testID("job")
+	p := openSpool(t, s)
+	mustAccept(t, p, job, 1)
+	old, _ := p.Next(job)
+	if _, err := p.Refuse(old, 422, nil, copyTime); err != nil {
+		t.Fatal(err)
+	}
+	if deleted, err := p.DeleteCopy(job); err != nil || !deleted {
+		t.Fatalf("deleted %t, %v", deleted, err)
+	}
+	mustAccept(t, p, job, 2)
+	old, err := p.Find(localID(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Retry(old); err != nil {
+		t.Fatal(err)
+	}
+	mustDeliver(t, p, job, 1)
+	if done := mustDeliver(t, p, job, 2); !done.Drained {
+		t.Errorf("settled %+v", done)
+	}
+	placed, err := s.PlaceCopy(job, copyOf(t, copyID(2), 2, "proceeding", message(2, 90)))
+	if err != nil || placed.Place != 2 {
+		t.Errorf("the upstream's next: %+v, %v; want place 2", placed, err)
+	}
+}

@@ -9,7 +9,7 @@ import (
 func backup(args []string) int {
 	o, err := parse("backup", args, 1, "data", "admin-listen")
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("backup", err)
 	}
 	cfg, err := o.load()
 	if err != nil {

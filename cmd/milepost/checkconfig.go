@@ -9,7 +9,7 @@ import (
 func checkConfig(args []string) int {
 	o, err := parse("check-config", args, 0)
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("check-config", err)
 	}
 	cfg, err := o.load()
 	if err != nil {

@@ -29,7 +29,7 @@ var completions = []struct{ verb, flags string }{
 func completion(args []string) int {
 	scripts := map[string]func() string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	if len(args) != 1 || scripts[args[0]] == nil {
-		return wrongUsage(errors.New("completion takes one argument: bash, zsh or fish"))
+		return wrongUsage("completion", errors.New("completion takes one argument: bash, zsh or fish"))
 	}
 	fmt.Print(scripts[args[0]]())
 	return exitOK

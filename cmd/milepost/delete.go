@@ -9,7 +9,7 @@ import (
 func deleteJob(args []string) int {
 	o, err := parse("delete", args, 1, "data", "admin-listen")
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("delete", err)
 	}
 	cfg, err := o.load()
 	if err != nil {

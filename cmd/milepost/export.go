@@ -14,14 +14,14 @@ func export(args []string) int {
 	f := terminal.NewFlags("export")
 	rest, err := f.Arguments(args, 1, 1)
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("export", err)
 	}
 	c, err := f.Client()
 	if err == nil {
 		err = terminal.CheckID("job", rest[0])
 	}
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("export", err)
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<20)
 	n, err := c.Export(context.Background(), rest[0], out)

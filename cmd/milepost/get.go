@@ -16,7 +16,7 @@ func getCheckpoint(args []string) int {
 	f := terminal.NewFlags("get")
 	rest, err := f.Arguments(args, 1, 2)
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("get", err)
 	}
 	c, err := f.Client()
 	if err == nil {
@@ -26,7 +26,7 @@ func getCheckpoint(args []string) int {
 		err = terminal.CheckID("checkpoint", rest[1])
 	}
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("get", err)
 	}
 	var raw json.RawMessage
 	if len(rest) == 2 {

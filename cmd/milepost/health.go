@@ -11,7 +11,7 @@ import (
 func health(args []string) int {
 	o, err := parse("health", args, 0, "admin-listen")
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("health", err)
 	}
 	cfg, err := o.load()
 	if err != nil {

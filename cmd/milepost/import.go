@@ -13,13 +13,13 @@ import (
 func importJobs(args []string) int {
 	o, err := parse("import", args, 0, "data", "admin-listen", "organization", "application")
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("import", err)
 	}
 	organization, application := o.flags["organization"], o.flags["application"]
 	for _, name := range []string{"organization", "application"} {
 		if id, given := o.flags[name]; given {
 			if err := terminal.CheckID("--"+name, id); err != nil {
-				return wrongUsage(err)
+				return wrongUsage("import", err)
 			}
 			delete(o.flags, name) // the configuration does not know it
 		}

@@ -22,7 +22,7 @@ func ingestEvents(args []string) int {
 	once := f.Bool("once", false, "")
 	giveUp := f.Duration("give-up", 10*time.Minute, "")
 	if _, err := f.Arguments(args, 0, 0); err != nil {
-		return wrongUsage(err)
+		return wrongUsage("ingest", err)
 	}
 	c, err := f.Client()
 	switch {
@@ -33,7 +33,7 @@ func ingestEvents(args []string) int {
 		err = errors.New("--give-up must not be negative")
 	}
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("ingest", err)
 	}
 	progress := terminal.NewProgress(os.Stderr, terminal.IsTerminal(os.Stderr))
 	poster := ingest.NewPoster(c, progress.Note, *giveUp)

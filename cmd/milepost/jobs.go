@@ -20,11 +20,11 @@ func jobs(args []string) int {
 		f.Func(name, "", func(v string) error { query.Set(name, v); return nil })
 	}
 	if _, err := f.Arguments(args, 0, 0); err != nil {
-		return wrongUsage(err)
+		return wrongUsage("jobs", err)
 	}
 	c, err := f.Client()
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("jobs", err)
 	}
 	lines := terminal.Lines{Colour: terminal.Coloured(os.Stdout)}
 	shown := 0

@@ -12,7 +12,7 @@ import (
 // keys prints a new secret, and what to put into the configuration for it.
 func keys(args []string) int {
 	if len(args) != 1 || args[0] != "new" {
-		return wrongUsage(errors.New("keys takes one argument: new"))
+		return wrongUsage("keys", errors.New("keys takes one argument: new"))
 	}
 	secret := app.NewSecret()
 	fmt.Printf(`# the secret, for the client: %s

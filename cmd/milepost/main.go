@@ -75,6 +75,6 @@ func run(args []string) int {
 		fmt.Print(usage)
 		return exitOK
 	}
-	fmt.Fprintf(os.Stderr, "milepost: unknown command %q\n%s", verb, usage)
+	fmt.Fprintf(os.Stderr, "milepost: unknown command %q; \"milepost help\" lists them\n", verb)
 	return exitUsage
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -52,18 +53,38 @@ func (o options) load() (*config.Config, error) {
 	return config.Load(o.file, environ, o.flags)
 }
 
-// wrongUsage explains how it is meant.
-func wrongUsage(err error) int {
+// wrongUsage explains how a verb is meant.
+func wrongUsage(verb string, err error) int {
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Print(usage)
+		fmt.Print(usageOf(verb))
 		return exitOK
 	}
-	fmt.Fprintf(os.Stderr, "milepost: %v\n%s", err, usage)
+	fmt.Fprintf(os.Stderr, "milepost: %v\n%s", err, usageOf(verb))
 	return exitUsage
+}
+
+// usageOf is what the usage text says of a verb: all of it would push the
+// message that goes before off the screen.
+func usageOf(verb string) string {
+	var of strings.Builder
+	for line := range strings.Lines(usage) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 1 && strings.Trim(words[1], "[]") == verb:
+			of.WriteString("usage: " + strings.TrimSpace(line) + "\n")
+		case !strings.HasPrefix(line, " ") && strings.Contains(line, verb):
+			of.WriteString(line) // the flags that some share
+		}
+	}
+	return of.String()
 }
 
 // failed tells faults of the configuration from failures.
 func failed(err error) int {
+	var refused *terminal.APIError
+	if errors.As(err, &refused) && refused.Code == http.StatusUnauthorized {
+		err = fmt.Errorf("%w; is the key in %s (or --key) one of this server's?", err, terminal.KeyVariable)
+	}
 	fmt.Fprintf(os.Stderr, "milepost: %v\n", err)
 	var faults config.Faults
 	if errors.As(err, &faults) {

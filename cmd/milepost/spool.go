@@ -16,7 +16,7 @@ import (
 // spool shows and changes what waits for the upstream.
 func spool(args []string) int {
 	if len(args) == 0 {
-		return wrongUsage(errors.New("spool takes ls, retry or drop"))
+		return wrongUsage("spool", errors.New("spool takes ls, retry or drop"))
 	}
 	verb, args := args[0], args[1:]
 	asJSON, args := without(args, "json")
@@ -30,11 +30,11 @@ func spool(args []string) int {
 		err = errors.New("--all goes with retry")
 	}
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("spool", err)
 	}
 	run := map[string]func(options, bool) error{"ls": spoolList, "retry": spoolRetry, "drop": spoolDrop}[verb]
 	if run == nil {
-		return wrongUsage(fmt.Errorf("spool takes ls, retry or drop, not %q", verb))
+		return wrongUsage("spool", fmt.Errorf("spool takes ls, retry or drop, not %q", verb))
 	}
 	if err := run(o, asJSON); err != nil {
 		return failed(err)

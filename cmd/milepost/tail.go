@@ -17,7 +17,7 @@ func tail(args []string) int {
 	from := f.String("from", "", "")
 	rest, err := f.Arguments(args, 1, 1)
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("tail", err)
 	}
 	job := rest[0]
 	c, err := f.Client()
@@ -28,7 +28,7 @@ func tail(args []string) int {
 		err = terminal.CheckID("--from", *from)
 	}
 	if err != nil {
-		return wrongUsage(err)
+		return wrongUsage("tail", err)
 	}
 	ctx := context.Background()
 	if *from != "" {

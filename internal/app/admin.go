@@ -164,7 +164,7 @@ func startAdmin(cfg *config.Config, m *metrics.Metrics, ready *readiness, log *s
 	mux.Handle("POST /import", newImporter(a, cfg))
 	ln, err := listen(cfg.Server.AdminListen, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("server.admin_listen: %w", err)
 	}
 	a.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {

@@ -63,6 +63,9 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	defer admin.close()
 
 	s, err := store.Open(storeOptions(cfg, m, log))
+	if errors.Is(err, syscall.EAGAIN) { // its lock is held
+		return fmt.Errorf("%w: another process has it open; stop that one, or name another directory with store.dir (--data)", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	}
 	ln, err := listen(cfg.Server.Listen, named.tls)
 	if err != nil {
-		return err
+		return fmt.Errorf("server.listen: %w", err)
 	}
 	token, err := writeToken(cfg.Store.Dir)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"milepost/cache/store"
 	"milepost/internal/checkpoint"
@@ -88,6 +89,9 @@ func greet(w io.Writer, base, first string) {
 	if first != "" {
 		key = first
 		_, _ = fmt.Fprintf(w, "API key (shown this once, only its hash is kept): %s\n", first)
+	}
+	if strings.HasPrefix(base, "http") { // and no socket
+		_, _ = fmt.Fprintf(w, "the viewer: %s/ui/\n", base)
 	}
 	_, _ = fmt.Fprintf(w, "try: go run ./bench runtime --target %s --key %s\n", base, key)
 }

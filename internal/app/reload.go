@@ -31,6 +31,9 @@ func reload(old *config.Config, load Load, server *proxy.Server, defaults []conf
 	}
 	server.Reload(merged, keys)
 	setLevel(merged, level)
+	if len(changed) == 0 {
+		changed = []string{"nothing"}
+	}
 	log.Info("reloaded", "changed", strings.Join(changed, ", "))
 	return merged
 }

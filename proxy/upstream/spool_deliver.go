@@ -72,11 +72,12 @@ type Deliveries[L any] struct {
 
 // delivery is a job that has, or may have, something to deliver.
 type delivery struct {
-	again    bool // it was woken during its turn
-	backoff  backoff
-	timer    *time.Timer // until its next turn, nil if there is nothing to wait for
-	attempts int         // of the letter at hand
-	missed   uint64      // Deliveries.ups, plus one, when it was not answered last
+	again   bool // it was woken during its turn
+	backoff backoff
+	timer   *time.Timer // until its next turn, nil if there is nothing to wait for
+	// conflicts is how often the letter at hand has found its key in use.
+	conflicts int
+	missed    uint64 // Deliveries.ups, plus one, when it was not answered last
 }
 
 // NewDeliveries returns deliveries that have nothing to do yet. maxBackoff bounds
@@ -297,11 +298,14 @@ func (d *Deliveries[L]) deliver(job string, j *delivery) (what result, asked tim
 	if err != nil {
 		return missed, 0, err
 	}
-	j.attempts++
-	switch kind := kindOfAnswer(a.Status); {
+	kind := kindOfAnswer(a.Status)
+	if kind == answerConflict {
+		j.conflicts++
+	}
+	switch {
 	case kind == answerAway:
 		return missed, retryAfter(a), &statusError{code: a.Status}
-	case kind == answerLater, kind == answerConflict && j.attempts < maxConflicts:
+	case kind == answerLater, kind == answerConflict && j.conflicts < maxConflicts:
 		return held, retryAfter(a), &statusError{code: a.Status}
 	case kind == answerTaken:
 		err = d.outbox.Taken(job, letter, a)
@@ -311,7 +315,7 @@ func (d *Deliveries[L]) deliver(job string, j *delivery) (what result, asked tim
 	if err != nil {
 		return held, 0, err
 	}
-	j.attempts, j.missed = 0, 0
+	j.conflicts, j.missed = 0, 0
 	j.backoff.reset()
 	return delivered, 0, nil
 }

@@ -151,10 +151,11 @@ func TestDeliveriesByStatus(t *testing.T) {
 		{[]int{400}, "400"}, {[]int{404}, "404"}, {[]int{413}, "413"}, {[]int{422}, "422"},
 		{[]int{401, 403, 408, 409, 425, 429, 500, 302, 200}, "taken"},
 		{[]int{502, 503, 504, 0, 422}, "422"},
-		{[]int{409}, "409"}, // for ever
+		{[]int{409}, "409"},                                                            // for ever
+		{append(slices.Repeat([]int{503, 500, 401}, maxConflicts), 409, 200), "taken"}, // that is the first conflict
 	} {
 		deliverAll(t, map[string][][]int{"job": {c.answers, {200}}}, func(o *outbox, _ *Deliveries[[]int]) {
-			time.Sleep(5 * time.Minute)
+			time.Sleep(10 * time.Minute)
 			if got := o.ends(); fmt.Sprint(got) != "[job:"+c.want+" job:taken]" {
 				t.Errorf("%v: %v", c.answers, got)
 			}
