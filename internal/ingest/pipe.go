@@ -48,7 +48,10 @@ func Pipe(ctx context.Context, in io.Reader, out io.Writer, p *Poster, progress 
 	})
 	q.end()
 	err := <-posted
-	p.Refused += unread
+	p.Refused += unread + q.lost
+	if err != nil {
+		p.Refused++ // the one with which posting ended
+	}
 	if broken != nil {
 		return errors.Join(err, fmt.Errorf("cannot read the input: %w", broken))
 	}

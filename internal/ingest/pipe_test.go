@@ -113,6 +113,9 @@ func TestPipeGivesUp(t *testing.T) {
 			if out.String() != in || p.Stored != 0 || !s.noted("no longer posting") {
 				t.Errorf("%d of %d bytes passed on, notes %q", out.Len(), len(in), s.notes)
 			}
+			if p.Refused != 100 {
+				t.Errorf("%d of 100 checkpoints are said not to be stored", p.Refused)
+			}
 		})
 	}
 }

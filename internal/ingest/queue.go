@@ -12,6 +12,7 @@ type queue struct {
 	limit   int64
 	ended   bool // no more will be put
 	refused bool // no more will be taken
+	lost    int  // events that nobody took
 }
 
 func newQueue(limit int64) *queue {
@@ -30,6 +31,7 @@ func (q *queue) put(e *Event) bool {
 		q.changed.Wait()
 	}
 	if q.refused {
+		q.lost++
 		return false
 	}
 	q.events = append(q.events, e)
@@ -69,6 +71,7 @@ func (q *queue) refuse() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.refused = true
+	q.lost += len(q.events)
 	q.events, q.bytes = nil, 0
 	q.changed.Broadcast()
 }

@@ -97,8 +97,8 @@ func (b *breaker) admit() (pass, error) {
 	return pass{try: true}, nil
 }
 
-// done takes the permission back.
-func (b *breaker) done(p pass, o outcome) {
+// done takes the permission back. cause is the error of a failure, for the log.
+func (b *breaker) done(p pass, o outcome, cause error) {
 	if o == answered && !p.try && b.calm.Load() {
 		return
 	}
@@ -111,7 +111,7 @@ func (b *breaker) done(p pass, o outcome) {
 		return
 	}
 	if o == failed {
-		b.fail(p)
+		b.fail(p, cause)
 		return
 	}
 	if b.open {
@@ -122,14 +122,14 @@ func (b *breaker) done(p pass, o outcome) {
 }
 
 // fail counts a failure. The lock is held.
-func (b *breaker) fail(p pass) {
+func (b *breaker) fail(p pass, cause error) {
 	b.calm.Store(false)
 	b.failures++
 	if b.threshold == 0 || !p.try && b.failures < b.threshold {
 		return
 	}
 	if !b.open {
-		b.log.Warn("the upstream fails and is left alone", "failures", b.failures, "for", b.wait)
+		b.log.Warn("the upstream fails and is left alone", "failures", b.failures, "for", b.wait, "cause", cause)
 	}
 	b.open, b.until = true, b.now().Add(b.wait)
 }

@@ -39,13 +39,13 @@ func refuse(t *testing.T, b *breaker) {
 func TestBreakerOpensAfterFailuresInARow(t *testing.T) {
 	b, _ := testBreaker(3)
 	for range 5 {
-		b.done(admit(t, b), failed)
-		b.done(admit(t, b), failed)
-		b.done(admit(t, b), answered)
+		b.done(admit(t, b), failed, ErrBroken)
+		b.done(admit(t, b), failed, ErrBroken)
+		b.done(admit(t, b), answered, nil)
 	}
 	for range 3 {
-		b.done(admit(t, b), neutral)
-		b.done(admit(t, b), failed)
+		b.done(admit(t, b), neutral, nil)
+		b.done(admit(t, b), failed, ErrBroken)
 	}
 	refuse(t, b)
 	if !b.down() {
@@ -55,19 +55,19 @@ func TestBreakerOpensAfterFailuresInARow(t *testing.T) {
 
 func TestBreakerLetsOneTry(t *testing.T) {
 	b, now := testBreaker(1)
-	b.done(admit(t, b), failed)
+	b.done(admit(t, b), failed, ErrBroken)
 	refuse(t, b)
 	now.t = now.t.Add(time.Second)
 	p := admit(t, b)
 	refuse(t, b)
-	b.done(p, failed)
+	b.done(p, failed, ErrBroken)
 	refuse(t, b) // waits again
 	now.t = now.t.Add(time.Second)
 	p = admit(t, b)
-	b.done(p, neutral) // gives its try back
+	b.done(p, neutral, nil) // gives its try back
 	p = admit(t, b)
 	refuse(t, b)
-	b.done(p, answered)
+	b.done(p, answered, nil)
 	admit(t, b)
 	admit(t, b)
 	if b.down() {
@@ -78,14 +78,14 @@ func TestBreakerLetsOneTry(t *testing.T) {
 func TestWhatWasSentBeforeDoesNotDecide(t *testing.T) {
 	b, now := testBreaker(1)
 	before, slow := admit(t, b), admit(t, b)
-	b.done(before, failed)
-	b.done(slow, answered)
+	b.done(before, failed, ErrBroken)
+	b.done(slow, answered, nil)
 	refuse(t, b)
 	now.t = now.t.Add(time.Second)
 	p := admit(t, b)
-	b.done(slow, failed)
+	b.done(slow, failed, ErrBroken)
 	refuse(t, b)
-	b.done(p, answered)
+	b.done(p, answered, nil)
 	admit(t, b)
 }
 

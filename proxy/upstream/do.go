@@ -78,7 +78,7 @@ func (c *Client) attempt(ctx, caller context.Context, r *Request) (*Answer, erro
 	if err != nil {
 		err = asFailure(err)
 	}
-	c.breaker.done(p, outcomeFor(caller, err))
+	c.breaker.done(p, outcomeFor(caller, err), err)
 	return a, err
 }
 

@@ -44,7 +44,7 @@ func (x *exchange) settle(err error) error {
 	if err != nil {
 		err = asFailure(err)
 	}
-	x.client.breaker.done(x.pass, outcomeOf(err))
+	x.client.breaker.done(x.pass, outcomeOf(err), err)
 	return err
 }
 

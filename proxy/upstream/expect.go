@@ -25,7 +25,7 @@ func (b *begun) Close() error {
 	if x := b.exchange; x != nil {
 		b.exchange = nil
 		x.conn.drop()
-		x.client.breaker.done(x.pass, neutral)
+		x.client.breaker.done(x.pass, neutral, nil)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (c *Client) Open(ctx context.Context, route, target string, h http.Header) 
 	if err != nil {
 		err = asFailure(err)
 	}
-	c.breaker.done(p, outcomeFor(ctx, err))
+	c.breaker.done(p, outcomeFor(ctx, err), err)
 	switch {
 	case err == nil:
 		c.routes.of(route).Done(resp.StatusCode, time.Since(start))
