@@ -177,6 +177,7 @@ func TestFanoutReportsAServerThatIsWrong(t *testing.T) {
 		refuse func(n int, w http.ResponseWriter) bool
 		cut    func(n, i int) bool
 		want   faults
+		either faults // is right as well, if not zero
 		says   string
 	}{
 		"one is lost":  {alter: at(4, func(string) []string { return nil }), want: faults{Lost: 1}},
@@ -206,10 +207,11 @@ func TestFanoutReportsAServerThatIsWrong(t *testing.T) {
 			if i != 4 {
 				return []string{f}
 			}
-			// Whoever compares must see it; one in verifyEvery does.
+			// Whoever compares must see it; one in verifyEvery does. The first that
+			// does may end the run before the second has its frame.
 			at := strings.Index(f, markerMagic) + markerLength + 100
 			return []string{f[:at] + "#" + f[at+1:]}
-		}, want: faults{Failed: 2}, says: "is not the one that was published"},
+		}, either: faults{Failed: 1}, want: faults{Failed: 2}, says: "is not the one that was published"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +224,7 @@ func TestFanoutReportsAServerThatIsWrong(t *testing.T) {
 			if len(r.Streams) != 1 {
 				t.Fatalf("no series\n%s", text)
 			}
-			if got := r.Streams[0].Runs[0].Faults; got != c.want {
+			if got := r.Streams[0].Runs[0].Faults; got != c.want && (c.either == faults{} || got != c.either) {
 				t.Errorf("found %+v, not %+v\n%s", got, c.want, text)
 			}
 			if !strings.Contains(text, "FAULT: ") || !strings.Contains(text, "FIGURES NOT VALID") || !strings.Contains(text, c.says) {

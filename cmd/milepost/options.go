@@ -41,7 +41,7 @@ func parse(verb string, args []string, arguments int, names ...string) (options,
 		o.rest, args = append(o.rest, args[0]), args[1:]
 	}
 	if len(o.rest) != arguments {
-		return o, fmt.Errorf("%s takes %d arguments, got %d", verb, arguments, len(o.rest))
+		return o, fmt.Errorf("%s takes %d argument(s), got %d", verb, arguments, len(o.rest))
 	}
 	return o, nil
 }

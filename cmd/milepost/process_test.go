@@ -435,7 +435,7 @@ func TestExitStatuses(t *testing.T) {
 		{[]string{"check-config", "--config", "no-such-file"}, 2, "no-such-file"},
 		{[]string{"nonsense"}, 2, "unknown command"},
 		{[]string{"serve", "--nonsense"}, 2, "nonsense"},
-		{[]string{"backup"}, 2, "takes 1 arguments"},
+		{[]string{"backup"}, 2, "takes 1 argument(s)"},
 		{[]string{"tail"}, 2, "\nusage: milepost tail JOB"},
 		{[]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--admin-listen", ""}, 1, "another process has it open"},
 		{[]string{"serve", "--data", t.TempDir(), "--listen", p.api, "--admin-listen", ""}, 1, "server.listen: cannot listen"},

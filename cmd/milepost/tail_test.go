@@ -254,7 +254,7 @@ func TestTerminalFaults(t *testing.T) {
 		code int
 		says string
 	}{
-		{"tail", 2, "tail takes 1 arguments, got 0"},
+		{"tail", 2, "tail takes 1 argument(s), got 0"},
 		{"tail short", 2, "24 characters"},
 		{"tail " + job + " --from x", 2, "--from"},
 		{"tail " + job + " --from aaaaaaaaaaaaaaaaaaaaaaaa", 1, "404"},

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -40,6 +42,9 @@ func askAdminFor(cfg *config.Config, path string, q adminRequest, answer any) er
 		return fmt.Errorf("server.admin_listen is off: there is nobody to ask")
 	}
 	token, err := os.ReadFile(filepath.Join(cfg.Store.Dir, tokenFile))
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("cannot read the admin token: %w; run this as the user that runs the server", err)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read the admin token; is the server running on this data directory? %w", err)
 	}

@@ -63,11 +63,8 @@ func Run(load Load, out, errs io.Writer) (err error) {
 	defer admin.close()
 
 	s, err := store.Open(storeOptions(cfg, m, log))
-	if errors.Is(err, syscall.EAGAIN) { // its lock is held
-		return fmt.Errorf("%w: another process has it open; stop that one, or name another directory with store.dir (--data)", err)
-	}
 	if err != nil {
-		return err
+		return explainOpen(err)
 	}
 	log.Info("store is open", "dir", cfg.Store.Dir, "took", time.Since(began))
 	var mark *store.Mark

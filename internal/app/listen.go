@@ -28,6 +28,9 @@ func listen(address string, secure *tls.Config) (net.Listener, error) {
 		}
 	}
 	ln, err := net.Listen(network, rest)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("cannot listen on %q: %w; stop the process that has it, or set another address", address, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %q: %w", address, err)
 	}

@@ -44,7 +44,7 @@ func NewClient(target, key string) (*Client, error) {
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("target %q is no http or https URL", target)
+		return nil, fmt.Errorf("target %q is no http or https URL, such as http://127.0.0.1:8080", target)
 	}
 	return &Client{
 		base: u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/"),
@@ -84,7 +84,7 @@ func (c *Client) ask(ctx context.Context, method, path string, header http.Heade
 	req.Header.Set("User-Agent", "milepost-terminal")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach the server: %w", err)
+		return nil, fmt.Errorf("cannot reach the server: %w; MILEPOST_URL (or --target) says where it is", err)
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
