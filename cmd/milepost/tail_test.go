@@ -267,7 +267,7 @@ func TestTerminalFaults(t *testing.T) {
 		{"get " + job + " x", 2, "24 characters"},
 		{"export aaaaaaaaaaaaaaaaaaaaaaaa", 1, "404: Expert job not found"},
 		{"export x", 2, "24 characters"},
-		{"jobs more", 2, "jobs takes 0 arguments"},
+		{"jobs more", 2, "jobs takes 0 argument(s)"},
 		{"ingest --once", 2, "--once belongs to --dir"},
 		{"ingest --give-up -1s", 2, "negative"},
 		{"ingest --dir /nowhere", 1, "no such file"},

@@ -59,7 +59,7 @@ func askAdminFor(cfg *config.Config, path string, q adminRequest, answer any) er
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	resp, err := adminHTTP(address).Do(req)
 	if err != nil {
-		return fmt.Errorf("cannot reach the server at %s: %w", address, err)
+		return fmt.Errorf("cannot reach the server at %s: %w; is it running? server.admin_listen (--admin-listen) says where it is", address, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -28,7 +28,7 @@ func Health(cfg *config.Config) error {
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("http://admin/readyz")
 	if err != nil {
-		return fmt.Errorf("cannot reach the server at %s: %w", address, err)
+		return fmt.Errorf("cannot reach the server at %s: %w; is it running? server.admin_listen (--admin-listen) says where it is", address, err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4096))

@@ -2,6 +2,8 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -77,6 +79,9 @@ type retried struct {
 
 func (a *admin) retrySpool(q adminRequest) (any, error) {
 	n, err := a.server.RetrySpooled(q.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("refused checkpoint %q in the spool: %w", q.ID, err)
+	}
 	if n > 0 {
 		a.log.Info("refused checkpoints are delivered again", "checkpoints", n)
 	}

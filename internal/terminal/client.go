@@ -84,7 +84,7 @@ func (c *Client) ask(ctx context.Context, method, path string, header http.Heade
 	req.Header.Set("User-Agent", "milepost-terminal")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach the server: %w; MILEPOST_URL (or --target) says where it is", err)
+		return nil, fmt.Errorf("cannot reach the server: %w%s", err, hint(err))
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()

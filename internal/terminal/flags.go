@@ -52,7 +52,7 @@ func (f *Flags) Arguments(args []string, least, most int) ([]string, error) {
 		if most > least {
 			want = fmt.Sprintf("%d to %d", least, most)
 		}
-		return nil, fmt.Errorf("%s takes %s arguments, got %d", f.Name(), want, len(rest))
+		return nil, fmt.Errorf("%s takes %s argument(s), got %d", f.Name(), want, len(rest))
 	}
 	return rest, nil
 }
