@@ -10,7 +10,8 @@ import (
 )
 
 // appendJob appends a job as the lists and the job itself have it. Of the copy of
-// an upstream's job only its checkpoints are counted.
+// an upstream's job the runs are not counted, and the rest only if every
+// checkpoint from the first on tells what was used.
 func (s *Server) appendJob(b []byte, id string, r *store.JobRecord) ([]byte, error) {
 	b = append(b, `{"id":"`...)
 	b = append(b, id...)
@@ -22,11 +23,15 @@ func (s *Server) appendJob(b []byte, id string, r *store.JobRecord) ([]byte, err
 	b = append(b, status...)
 	b = append(b, `","checkpoints":`...)
 	b = strconv.AppendUint(b, r.Count, 10)
-	if !r.Copied {
+	if r.HasTotals() {
 		b = append(b, `,"steps":`...)
 		b = strconv.AppendUint(b, r.Steps, 10)
+	}
+	if !r.Copied {
 		b = append(b, `,"runs":`...)
 		b = strconv.AppendUint(b, r.Runs, 10)
+	}
+	if r.HasTotals() {
 		b = s.appendExperts(b, r)
 	}
 	b = appendTimeProperty(b, "startedAt", r.FirstAt)

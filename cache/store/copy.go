@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"milepost/internal/checkpoint"
@@ -47,6 +48,32 @@ type CopyRecord struct {
 	LastID  string // id of the checkpoint whose sequence is Count
 	Highest uint64 // greatest sequence that is there; beyond Count there is a hole
 	Loose   uint64 // checkpoints that are there without a sequence
+
+	// Counted is how many checkpoints the job's Tokens, Steps and Experts cover. If
+	// it is not Count, one of them told no usage or was counted by nobody, and what
+	// comes later is not counted either.
+	Counted uint64
+}
+
+// HasTotals reports whether Tokens, Steps and Experts are those of all Count
+// checkpoints.
+func (j *JobRecord) HasTotals() bool { return !j.Copied || j.Count > 0 && j.Copy.Counted == j.Count }
+
+// tally counts the next checkpoint of a copy. What an upstream adds up over a job
+// tells what its step took.
+func (j *JobRecord) tally(l *checkpoint.Located, sequence uint64) {
+	if !l.HasUsage || j.Copy.Counted != sequence-1 {
+		return
+	}
+	// In memory of its own: whether the record is written is not certain yet.
+	j.Experts = slices.Clone(j.Experts)
+	j.count(&Append{Summary: l.Summary(), Usage: l.Usage.Since(j.Tokens)})
+	j.Copy.Counted = sequence
+}
+
+// uncounted forgets what was counted, after a checkpoint was taken out.
+func (j *JobRecord) uncounted() {
+	j.Copy.Counted, j.Tokens, j.Steps, j.Experts = 0, checkpoint.Usage{}, 0, nil
 }
 
 // Complete reports whether a copy has every checkpoint up to its last.

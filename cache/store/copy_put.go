@@ -241,13 +241,14 @@ func (j *Job) advance(record *JobRecord, c *Copy) error {
 		return nil
 	}
 	id, end, status := l.ID, l.Sequence, l.JobStatus()
+	record.tally(l, l.Sequence)
 	if highest > end {
 		err := j.store.Scan(j.id, end+1, highest, func(e Entry) (bool, error) {
 			if e.Sequence != end+1 {
 				return false, nil
 			}
 			id, end = e.ID, e.Sequence
-			return true, nil
+			return true, j.tallyStored(record, end)
 		})
 		if err != nil {
 			return err
@@ -262,6 +263,21 @@ func (j *Job) advance(record *JobRecord, c *Copy) error {
 	record.EndedAt = 0
 	if status.Ended() {
 		record.EndedAt = c.At.UnixMilli()
+	}
+	return nil
+}
+
+// tallyStored counts a checkpoint that was stored before its turn.
+func (j *Job) tallyStored(record *JobRecord, sequence uint64) error {
+	if record.Copy.Counted != sequence-1 {
+		return nil
+	}
+	json, err := j.store.Outline(j.id, sequence, nil)
+	if err != nil {
+		return err
+	}
+	if l, err := checkpoint.Locate(json); err == nil {
+		record.tally(&l, sequence)
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ type JobRecord struct {
 	FirstAt, LastAt, EndedAt int64
 
 	// Copied says that the job is a copy of an upstream's, see CopyRecord. A copy
-	// has no Organization, Application, Runs, Coordinator, Tokens, Steps and Experts.
+	// has no Organization, Application, Runs and Coordinator; its Tokens, Steps and
+	// Experts are of the first Copy.Counted checkpoints.
 	Copied bool
 	Copy   CopyRecord
 }
@@ -76,9 +77,14 @@ func (j *JobRecord) encode(dst writer) writer {
 		w.string(j.Copy.LastID)
 		w.uint(j.Copy.Highest)
 		w.uint(j.Copy.Loose)
-		return w
+		w.uint(j.Copy.Counted)
+		return j.encodeTotals(w)
 	}
 	w.details(&j.Coordinator)
+	return j.encodeTotals(w)
+}
+
+func (j *JobRecord) encodeTotals(w writer) writer {
 	w.uint(j.Steps)
 	w.uint(uint64(len(j.Experts)))
 	for i := range j.Experts {
@@ -114,9 +120,13 @@ func decodeJobRecord(b []byte) (JobRecord, error) {
 	}
 	if j.Copied = r.bool(); j.Copied {
 		j.Copy = CopyRecord{LastID: r.string(), Highest: r.uint(), Loose: r.uint()}
-		return j, r.err
+		if len(r.b) == 0 {
+			return j, r.err // of a version that did not count copies
+		}
+		j.Copy.Counted = r.uint()
+	} else {
+		r.details(&j.Coordinator, checkpoint.Line{})
 	}
-	r.details(&j.Coordinator, checkpoint.Line{})
 	j.Steps = r.uint()
 	if n := r.length(maxExperts); n > 0 {
 		j.Experts = make([]ExpertTotals, n)

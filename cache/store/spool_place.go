@@ -58,6 +58,7 @@ func (j *Job) removePlace(batch *pebble.Batch, place uint64) (JobRecord, error) 
 		return record, nil
 	}
 	record.Count--
+	record.uncounted()
 	record.Copy.LastID, record.Status, record.EndedAt = "", "", 0
 	if record.Count == 0 {
 		return record, nil

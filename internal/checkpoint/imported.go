@@ -18,7 +18,6 @@ type Imported struct {
 	Located
 	JobID, RunID string
 	CreatedAt    int64 // milliseconds since the epoch
-	Usage        Usage // added up over the job
 }
 
 // ParseImported reads a checkpoint as the API gives it. It must be on one line,
@@ -41,7 +40,6 @@ func ParseImported(json []byte) (Imported, error) {
 	}
 	c := Imported{Located: located}
 	var kind, createdAt string
-	hasUsage := false
 	r := read(json)
 	defer r.close()
 	_, err = r.eachMember(func(name []byte) (err error) {
@@ -54,9 +52,6 @@ func ParseImported(json []byte) (Imported, error) {
 			c.RunID, err = r.text()
 		case "createdAt":
 			createdAt, err = r.text()
-		case "usage":
-			c.Usage = Usage{}
-			hasUsage, err = r.usage(&c.Usage)
 		default:
 			_, err = r.value()
 		}
@@ -74,7 +69,7 @@ func ParseImported(json []byte) (Imported, error) {
 		name string
 	}{
 		{kind == "checkpoint", "type"}, {ValidID(c.JobID), "expertJobId"}, {ValidID(c.RunID), "runId"},
-		{c.Sequence > 0, "sequence"}, {isTime, "createdAt"}, {isStatus, "status"}, {isExpert, "expert.key"}, {hasUsage, "usage"},
+		{c.Sequence > 0, "sequence"}, {isTime, "createdAt"}, {isStatus, "status"}, {isExpert, "expert.key"}, {c.HasUsage, "usage"},
 	} {
 		if !need.met {
 			return Imported{}, fmt.Errorf("%w: %s is missing or malformed", ErrNotImportable, need.name)

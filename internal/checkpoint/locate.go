@@ -26,6 +26,11 @@ type Located struct {
 	// stand, in order, at most MaxParts.
 	Parts []Span
 
+	// Usage is what the job has used, added up over it. HasUsage says that it is
+	// there and an object of finite numbers.
+	Usage    Usage
+	HasUsage bool
+
 	ActionType string // of action.type
 	ExpertKey  string // of expert.key
 	SkillName  string
@@ -86,6 +91,9 @@ func Locate(json []byte) (Located, error) {
 				}
 				return err
 			})
+		case "usage":
+			l.Usage = Usage{}
+			l.HasUsage, err = r.usage(&l.Usage)
 		case "inputMessages", "messages", "newMessages":
 			_, err = r.eachElement(func(at Span) error {
 				if len(l.Parts) < MaxParts {
