@@ -66,10 +66,7 @@ func (s *Server) diff(ctx *fasthttp.RequestCtx, t target, source jobSource) erro
 		return faults
 	}
 	job := string(t.job)
-	record, err := s.store.Job(job)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !source.sees(&record) {
-		return errJobNotFound
-	}
+	record, err := s.seen(job, source)
 	if err != nil {
 		return err
 	}
@@ -94,6 +91,9 @@ func (s *Server) diff(ctx *fasthttp.RequestCtx, t target, source jobSource) erro
 		return errBusy
 	}
 	body, err := s.compare(job, &from, &to)
+	if err == nil {
+		err = s.same(job, &record)
+	}
 	if err == nil {
 		if coding := negotiate(ctx); coding != cache.Identity && len(body) > minCoded {
 			if body, err = encodeBody(body, coding); err == nil {

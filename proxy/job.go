@@ -19,10 +19,7 @@ const maxShownRuns = 10_000
 // says so of its record.
 func (s *Server) showJob(ctx *fasthttp.RequestCtx, t target, source jobSource) error {
 	id := string(t.job)
-	record, err := s.store.Job(id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !source.sees(&record) {
-		return errJobNotFound
-	}
+	record, err := s.seen(id, source)
 	if err != nil {
 		return err
 	}
@@ -46,6 +43,9 @@ func (s *Server) showJob(ctx *fasthttp.RequestCtx, t target, source jobSource) e
 		}
 	}
 	b, err := s.appendJob([]byte(`{"data":{"job":`), id, &record)
+	if err == nil {
+		err = s.same(id, &record)
+	}
 	if err != nil {
 		return err
 	}

@@ -51,10 +51,7 @@ func (s *Server) timeline(ctx *fasthttp.RequestCtx, t target, source jobSource) 
 		return faults
 	}
 	job := string(t.job)
-	record, err := s.store.Job(job)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !source.sees(&record) {
-		return errJobNotFound
-	}
+	record, err := s.seen(job, source)
 	if err != nil {
 		return err
 	}

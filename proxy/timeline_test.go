@@ -142,22 +142,27 @@ func TestTimelineOfADeletedJob(t *testing.T) {
 
 // A job that is begun anew by another organization after a look at who may see it
 // is not shown: a request may wait for its turn in between.
-func TestTimelineOfAJobBegunAnew(t *testing.T) {
-	a := start(t, nil)
-	a.post(jobID, body(nil))
-	source := jobSource{sees: func(*store.JobRecord) bool {
-		if err := a.server.DeleteJob(jobID); err != nil {
-			t.Error(err)
-		}
-		if r := a.do("POST", collection(jobID), keyB, body(nil)); r.StatusCode != 200 {
-			t.Errorf("the other's: %d %s", r.StatusCode, r.body)
-		}
-		return true
-	}}
-	var ctx fasthttp.RequestCtx
-	err := a.server.timeline(&ctx, target{job: []byte(jobID)}, source)
-	if err != errJobNotFound {
-		t.Errorf("got %v and %s", err, ctx.Response.Body())
+func TestAJobBegunAnewIsNotShown(t *testing.T) {
+	for name, answer := range map[string]func(*Server, *fasthttp.RequestCtx, target, jobSource) error{
+		"timeline": (*Server).timeline, "job": (*Server).showJob,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t, nil)
+			a.post(jobID, body(nil))
+			source := jobSource{sees: func(*store.JobRecord) bool {
+				if err := a.server.DeleteJob(jobID); err != nil {
+					t.Error(err)
+				}
+				if r := a.do("POST", collection(jobID), keyB, body(nil)); r.StatusCode != 200 {
+					t.Errorf("the other's: %d %s", r.StatusCode, r.body)
+				}
+				return true
+			}}
+			var ctx fasthttp.RequestCtx
+			if err := answer(a.server, &ctx, target{job: []byte(jobID)}, source); err != errJobNotFound {
+				t.Errorf("got %v and %s", err, ctx.Response.Body())
+			}
+		})
 	}
 }
 

@@ -35,10 +35,16 @@ type Answer struct {
 // Options.Retries times within the deadline; any other only if it cannot have
 // reached the upstream.
 func (c *Client) Do(ctx context.Context, route string, r Request) (*Answer, error) {
+	return c.timed(ctx, route, &r, c.attempts)
+}
+
+// timed bounds the time of a request and counts it. do gets the bounded context and
+// the caller's.
+func (c *Client) timed(ctx context.Context, route string, r *Request, do func(ctx, caller context.Context, r *Request) (*Answer, error)) (*Answer, error) {
 	start := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, c.o.RequestTimeout)
 	defer cancel()
-	a, err := c.attempts(bounded, ctx, &r)
+	a, err := do(bounded, ctx, r)
 	code := 0
 	switch {
 	case err == nil:

@@ -11,19 +11,7 @@ import (
 // Try is Do without a second attempt, for callers who have something better to
 // do.
 func (c *Client) Try(ctx context.Context, route string, r Request) (*Answer, error) {
-	start := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, c.o.RequestTimeout)
-	defer cancel()
-	a, err := c.attempt(bounded, ctx, &r)
-	code := 0
-	switch {
-	case err == nil:
-		code = a.Status
-	case ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded):
-		code = StatusOf(err)
-	}
-	c.routes.of(route).Done(code, time.Since(start))
-	return a, err
+	return c.timed(ctx, route, &r, c.attempt)
 }
 
 // Away reports whether what Try returned says that the upstream cannot be reached
