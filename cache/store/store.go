@@ -131,7 +131,7 @@ func Open(opts Options) (*Store, error) {
 	s.disk = newDisk(&s.opts)
 	s.disk.prepare()
 
-	s.cache = pebble.NewCache(opts.BlockCache)
+	s.cache = pebble.NewCache(cacheSize(&opts))
 	db, err := pebble.Open(databaseDir(opts.Dir), s.pebbleOptions())
 	if err != nil {
 		s.cache.Unref()
@@ -144,6 +144,12 @@ func Open(opts Options) (*Store, error) {
 	s.disk.start()
 	return s, nil
 }
+
+// cacheSize is the size of Pebble's cache in bytes. Pebble takes the memory of
+// its memtables out of it, the one that is written and the one that is flushed
+// or kept for the next, and caches blocks in what is left: none at all if the
+// cache is no larger than they are.
+func cacheSize(o *Options) int64 { return o.BlockCache + 2*int64(o.MemTable) }
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
