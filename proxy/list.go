@@ -28,7 +28,7 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	if release == nil {
 		return errBusy
 	}
-	p := page{server: s, job: string(t.job), query: q, total: record.Count}
+	p := page{server: s, job: string(t.job), organization: record.Organization, query: q, total: record.Count}
 	if q.filter == nil {
 		err = p.seek(record.Count)
 	} else {
@@ -47,11 +47,12 @@ func (s *Server) list(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 // page is one page of a list. Its checkpoints are read one by one while it is
 // being written, so that its size does not matter to the memory.
 type page struct {
-	server  *Server
-	job     string
-	query   listQuery
-	total   uint64
-	entries []store.Entry
+	server       *Server
+	job          string
+	organization string // that the job belongs to
+	query        listQuery
+	total        uint64
+	entries      []store.Entry
 }
 
 // seek finds the page by its numbers alone: a deep page costs what the first
@@ -236,6 +237,10 @@ func (r *pageReader) piece() error {
 	}
 	e := r.page.entries[r.next]
 	r.next++
+	if json := r.page.hot(e); json != nil {
+		_, err := w.Write(json)
+		return err
+	}
 	c, err := r.page.server.store.Read(r.page.job, e.Sequence, r.json[:0])
 	// A job that began anew under the same id may be another organization's.
 	if errors.Is(err, store.ErrNotFound) || err == nil && c.ID != e.ID {
@@ -247,6 +252,17 @@ func (r *pageReader) piece() error {
 	r.json = c.JSON
 	_, err = w.Write(c.JSON)
 	return err
+}
+
+// hot returns the JSON of a checkpoint from the hot tier, or nil. What is read
+// from disk for a list does not go there: a walk through a long job would put
+// out what is asked for again and again.
+func (p *page) hot(e store.Entry) []byte {
+	h := p.server.cache.Hot([]byte(p.job), []byte(e.ID), cache.Identity)
+	if h == nil || h.Organization != p.organization || len(h.Body) != len(envelopeStart)+e.Size+len(envelopeEnd) {
+		return nil
+	}
+	return h.Body[len(envelopeStart) : len(h.Body)-len(envelopeEnd)]
 }
 
 // Close implements io.Closer: fasthttp calls it when the response is over.

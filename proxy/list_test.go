@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"milepost/internal/checkpoint"
 )
@@ -92,5 +95,37 @@ func TestPageOfAJobThatBeganAnew(t *testing.T) {
 				t.Errorf("went on with %s", rest)
 			}
 		})
+	}
+}
+
+// A page takes a checkpoint from the hot tier only if it is that of its own job's
+// organization, and whole.
+func TestPageTakesItsOwnFromTheHotTier(t *testing.T) {
+	a := start(t, nil)
+	_, id := a.post(jobID, body(nil))
+	p := page{server: a.server, job: jobID, organization: orgA, query: listQuery{pageQuery: pageQuery{take: 10}}, total: 1}
+	if err := p.seek(1); err != nil {
+		t.Fatal(err)
+	}
+	e := p.entries[0]
+	var json []byte
+	for deadline := time.Now().Add(10 * time.Second); json == nil; json = p.hot(e) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never came into the hot tier", id) // its sets are asynchronous
+		}
+		runtime.Gosched()
+	}
+	if want := a.do("GET", collection(jobID), keyA, nil).body; !bytes.Contains(want, append([]byte(`"checkpoints":[`), json...)) {
+		t.Errorf("the hot tier has %s, the list %s", json, want)
+	}
+	other := p
+	other.organization = "another"
+	if got := other.hot(e); got != nil {
+		t.Errorf("a page of another organization takes %s", got)
+	}
+	longer := e
+	longer.Size++
+	if got := p.hot(longer); got != nil {
+		t.Errorf("a checkpoint of another size is taken: %s", got)
 	}
 }
