@@ -47,7 +47,7 @@ type Cache struct {
 	epoch atomic.Uint64
 }
 
-// entryCost is what an entry takes beside its body, roughly.
+// entryCost is what an entry takes beside its body's memory, roughly.
 const entryCost = 320
 
 // New returns the local copy over a store. size bounds the bodies in the hot
@@ -119,7 +119,7 @@ func (c *Cache) Keep(e *Entry, epoch uint64) {
 		return
 	}
 	e.epoch.Store(epoch)
-	c.hot.Set(c.key([]byte(e.JobID), []byte(e.ID), e.Coding), e, int64(len(e.Body))+entryCost)
+	c.hot.Set(c.key([]byte(e.JobID), []byte(e.ID), e.Coding), e, int64(cap(e.Body))+entryCost)
 }
 
 // Deleted says that a job is gone from the store.

@@ -31,7 +31,7 @@ func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	defer free()
 
 	key := ctx.Request.Header.Peek("Idempotency-Key")
-	request, err := checkpoint.ParseRequest(body)
+	request, err := checkpoint.ParseNext(body, s.store.Messages(c.OrganizationID, string(t.job)))
 	if err != nil {
 		return err
 	}

@@ -169,6 +169,7 @@ func (j *Job) Append(a *Append) (*Commit, error) {
 	}
 	j.record, j.exists = record, true
 	if len(p.next.parts) > 0 {
+		p.next.organization = record.Organization
 		s.lines.put(j.id, a.Line, p.next)
 	}
 	return c, nil

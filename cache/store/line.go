@@ -15,6 +15,10 @@ import (
 type line struct {
 	json  []byte
 	parts []linePart
+	// messages are the elements of that list, of an append; organization is the
+	// job's.
+	messages     []checkpoint.Span
+	organization string
 }
 
 type linePart struct {
@@ -24,7 +28,9 @@ type linePart struct {
 }
 
 // cost is the memory that a line holds on to.
-func (l *line) cost() int64 { return int64(len(l.json)) + int64(len(l.parts))*32 }
+func (l *line) cost() int64 {
+	return int64(len(l.json)) + int64(len(l.parts))*32 + int64(cap(l.messages))*16
+}
 
 func (l *line) slice(i int) []byte { return l.json[l.parts[i].start:l.parts[i].end] }
 
@@ -67,6 +73,23 @@ func (j *Job) previous(of checkpoint.Line) (*line, error) {
 		return nil, nil
 	}
 	return last, err
+}
+
+// maxRecent is how many lines of a job Messages looks at: more than run at the
+// same time in most.
+const maxRecent = 4
+
+// Messages returns the messages of the last checkpoints of a job, those of them
+// that are in memory, for checkpoint.ParseNext. It returns none to another
+// organization than the job's, which is to learn nothing of them, not even by the
+// time that something takes.
+func (s *Store) Messages(organization, job string) (known []checkpoint.Messages) {
+	for _, l := range s.lines.recent(job, maxRecent) {
+		if len(l.messages) > 0 && l.organization == organization {
+			known = append(known, checkpoint.Messages{JSON: l.json, Elements: l.messages})
+		}
+	}
+	return known
 }
 
 // lastAt returns the sequence of the line's last checkpoint with parts, 0 if it

@@ -34,7 +34,7 @@ type plan struct {
 // makePlan cuts doc at its parts. previous is the last checkpoint of the line,
 // nil if there is none; what it does not hold counts as new.
 func makePlan(w *scratch, doc checkpoint.Document, previous *line, firstOrdinal uint64) plan {
-	p := plan{first: firstOrdinal, next: &line{json: doc.JSON}}
+	p := plan{first: firstOrdinal, next: &line{json: doc.JSON, messages: doc.Messages}}
 	var (
 		json     = doc.JSON
 		cursor   int              // in previous.parts: the part that is expected next

@@ -28,6 +28,7 @@ type Document struct {
 	JSON       []byte // one line
 	Enveloped  []byte // JSON in its envelope, in the same memory
 	Parts      []Span // every element of inputMessages, messages and newMessages in JSON, in order, at most MaxParts
+	Messages   []Span // those of Parts that are in messages, if these are all that are there
 	ActionType string
 }
 
@@ -78,7 +79,7 @@ func (r *Request) Encode(a Assigned) Document {
 	e.b = append(e.b, '}')
 	json := e.b[e.start:len(e.b):len(e.b)]
 	e.b = append(e.b, after...)
-	return Document{JSON: json, Enveloped: e.b, Parts: e.parts, ActionType: actionType}
+	return Document{JSON: json, Enveloped: e.b, Parts: e.parts, Messages: e.messages, ActionType: actionType}
 }
 
 // encodedLen bounds the length of the document without its action.
@@ -100,6 +101,8 @@ type encoder struct {
 	b     []byte
 	start int // of the JSON in b
 	parts []Span
+	// messages are those of parts that are in the list of that name.
+	messages []Span
 }
 
 // name starts a property.
@@ -127,8 +130,12 @@ func (e *encoder) list(name string, s slot, id listID) {
 	e.name(name)
 	l := &e.r.lists[id]
 	shift := len(e.b) - e.start - l.at.Start
+	first := len(e.parts)
 	for _, p := range e.r.parts[l.from:l.to] {
 		e.parts = append(e.parts, Span{p.Start + shift, p.End + shift})
+	}
+	if id == listMessages && len(e.r.parts) < MaxParts {
+		e.messages = e.parts[first:len(e.parts):len(e.parts)]
 	}
 	e.b = append(e.b, e.r.lit[s]...)
 }

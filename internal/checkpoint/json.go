@@ -65,9 +65,22 @@ const (
 // names nor looks into escapes of surrogates.
 type reader struct {
 	dec  jsontext.Decoder
-	buf  bytes.Buffer // of src, which the decoder reads in place
+	buf  bytes.Buffer // of what the decoder reads, in place
 	src  []byte
+	left gap // out of what the decoder reads
 	opts []jsontext.Options
+}
+
+// gap is a piece of a text that is not read: length bytes from the offset at on.
+type gap struct{ at, length int }
+
+// place returns where in the text a byte stands that has the offset i without
+// the gap.
+func (g gap) place(i int) int {
+	if i >= g.at {
+		return i + g.length
+	}
+	return i
 }
 
 var readers = sync.Pool{New: func() any {
@@ -76,9 +89,13 @@ var readers = sync.Pool{New: func() any {
 
 // read returns a reader of src, which must not change while it is used. Its
 // close must be called.
-func read(src []byte) *reader {
+func read(src []byte) *reader { return readRest(src, src, gap{}) }
+
+// readRest is read of a src of which the decoder is to see rest only, which is
+// src without a gap. Positions are those in src.
+func readRest(src, rest []byte, left gap) *reader {
 	r := readers.Get().(*reader)
-	r.reset(src)
+	r.reset(src, rest, left)
 	return r
 }
 
@@ -88,16 +105,19 @@ const keepSource = 16 << 10
 
 func (r *reader) close() {
 	if len(r.src) > keepSource {
-		r.reset(nil)
+		r.reset(nil, nil, gap{})
 	}
 	readers.Put(r)
 }
 
-func (r *reader) reset(src []byte) {
-	r.src = src
-	r.buf = *bytes.NewBuffer(src)
+func (r *reader) reset(src, rest []byte, left gap) {
+	r.src, r.left = src, left
+	r.buf = *bytes.NewBuffer(rest)
 	r.dec.Reset(&r.buf, r.opts...)
 }
+
+// offset is the position behind what was read last.
+func (r *reader) offset() int { return int(r.dec.InputOffset()) }
 
 // kind returns the kind of the next value, '}' or ']' at the end of an object
 // or array, and 0 where there is an error, which the next read returns.
@@ -111,8 +131,8 @@ func (r *reader) value() (Span, error) {
 	if err != nil {
 		return Span{}, r.fail(err)
 	}
-	end := int(r.dec.InputOffset())
-	return Span{end - len(v), end}, nil
+	end := r.offset()
+	return Span{r.left.place(end - len(v)), r.left.place(end)}, nil
 }
 
 // delim reads the bracket that comes next and returns its position.
@@ -120,13 +140,13 @@ func (r *reader) delim() (int, error) {
 	if _, err := r.dec.ReadToken(); err != nil {
 		return 0, r.fail(err)
 	}
-	return int(r.dec.InputOffset()) - 1, nil
+	return r.left.place(r.offset() - 1), nil
 }
 
 // end checks that nothing follows.
 func (r *reader) end() error {
 	if _, err := r.dec.ReadToken(); err == nil {
-		return &SyntaxError{r.dec.InputOffset() - 1, "data after the value"}
+		return &SyntaxError{int64(r.left.place(r.offset() - 1)), "data after the value"}
 	} else if err != io.EOF {
 		return r.fail(err)
 	}
@@ -140,7 +160,7 @@ func (r *reader) fail(err error) error {
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 		return &SyntaxError{int64(len(r.src)), "unexpected end"}
 	case errors.As(err, &syntax):
-		return &SyntaxError{syntax.ByteOffset, syntax.Err.Error()}
+		return &SyntaxError{int64(r.left.place(int(syntax.ByteOffset))), syntax.Err.Error()}
 	}
-	return &SyntaxError{r.dec.InputOffset(), err.Error()}
+	return &SyntaxError{int64(r.left.place(r.offset())), err.Error()}
 }

@@ -12,6 +12,10 @@ type walker struct {
 	req    *Request
 	path   []string // names of the objects that are open
 	faults Faults
+	// known are the messages in the reader's gap, where they stand in its source.
+	// They count once the walk has come to them.
+	known   []Span
+	counted bool
 }
 
 const (
@@ -22,9 +26,16 @@ const (
 // walk reads body, which inspect has passed, into a Request that has its
 // literals only.
 func walk(body []byte) (*Request, error) {
-	w := walker{reader: read(body), req: &Request{src: body}, path: make([]string, 0, 4)}
-	w.req.parts = make([]Span, 0, min(8+len(body)/messageLen, maxGuess))
+	w := walker{reader: read(body)}
+	return w.walk(len(body))
+}
+
+// walk reads all; unread bytes of it are ahead.
+func (w *walker) walk(unread int) (*Request, error) {
 	defer w.close()
+	w.req = &Request{src: w.src}
+	w.path = make([]string, 0, 4)
+	w.req.parts = make([]Span, 0, len(w.known)+min(8+unread/messageLen, maxGuess))
 	if _, err := w.property(&requestSchema); err != nil {
 		return nil, err
 	}
@@ -127,6 +138,11 @@ func (w *walker) messages(id listID) (Span, error) {
 	}
 	l := &w.req.lists[id]
 	l.from = len(w.req.parts)
+	if id == listMessages && start+1 == w.left.at && len(w.req.parts)+len(w.known) <= MaxParts {
+		w.req.parts = append(w.req.parts, w.known...)
+		l.first, l.last = w.known[0], w.known[len(w.known)-1]
+		w.counted = true
+	}
 	for k := w.kind(); k != ']' && k != 0; k = w.kind() {
 		at, err := w.value()
 		if err != nil {
