@@ -36,15 +36,23 @@ type Entry struct {
 	epoch atomic.Uint64
 }
 
+// cost is the memory that the entry takes, roughly, in bytes.
+func (e *Entry) cost() int64 { return int64(cap(e.Body)) + entryCost }
+
 // Cache is the local copy. Its methods may be used concurrently.
 type Cache struct {
 	store *store.Store
-	hot   *ristretto.Cache[uint64, *Entry]
-	limit int64
-	seed  maphash.Seed
+	// The hot tier: what is new, and what was asked for.
+	recent *recent
+	hot    *ristretto.Cache[uint64, *Entry]
+	limit  int64
+	seed   maphash.Seed
 	// epoch counts deletions. An entry of an earlier epoch may belong to a job
 	// that is gone, and is checked against the store once before it is served.
 	epoch atomic.Uint64
+	// unasked counts the entries that were given up because nobody had asked for
+	// them while they were new.
+	unasked atomic.Uint64
 }
 
 // entryCost is what an entry takes beside its body's memory, roughly.
@@ -60,7 +68,7 @@ func New(s *store.Store, size int64) (*Cache, error) {
 	hot, err := ristretto.NewCache(&ristretto.Config[uint64, *Entry]{
 		// Ten counters an entry, as ristretto advises, for entries of 4 KiB.
 		NumCounters: max(size/4096*10, 1000),
-		MaxCost:     size,
+		MaxCost:     size - size/recentShare,
 		BufferItems: 64,
 		Metrics:     true,
 		KeyToHash:   func(key uint64) (uint64, uint64) { return key, 0 },
@@ -68,7 +76,7 @@ func New(s *store.Store, size int64) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.hot = hot
+	c.hot, c.recent = hot, newRecent(size/recentShare)
 	return c, nil
 }
 
@@ -95,13 +103,20 @@ func (c *Cache) Hot(job, id []byte, coding Coding) *Entry {
 	if c.hot == nil {
 		return nil
 	}
-	e, ok := c.hot.Get(c.key(job, id, coding))
-	if !ok || e.ID != string(id) || e.JobID != string(job) || e.Coding != coding {
+	key := c.key(job, id, coding)
+	e, first := c.recent.get(key)
+	if e == nil {
+		e, _ = c.hot.Get(key)
+	} else if first {
+		c.hot.Get(key) // which counts it, for when it comes there
+	}
+	if e == nil || e.ID != string(id) || e.JobID != string(job) || e.Coding != coding {
 		return nil
 	}
 	if now := c.epoch.Load(); e.epoch.Load() != now {
 		if _, err := c.store.Sequence(e.JobID, e.ID); err != nil {
-			c.hot.Del(c.key(job, id, coding))
+			c.recent.remove(key)
+			c.hot.Del(key)
 			return nil
 		}
 		e.epoch.Store(now)
@@ -113,13 +128,25 @@ func (c *Cache) Hot(job, id []byte, coding Coding) *Entry {
 // deletion in between is noticed.
 func (c *Cache) Epoch() uint64 { return c.epoch.Load() }
 
-// Keep offers an entry to the hot tier, which may decline.
-func (c *Cache) Keep(e *Entry, epoch uint64) {
+// Keep puts an entry into the hot tier. asked tells whether somebody asked for it,
+// or it is only new.
+func (c *Cache) Keep(e *Entry, epoch uint64, asked bool) {
 	if c.hot == nil {
 		return
 	}
 	e.epoch.Store(epoch)
-	c.hot.Set(c.key([]byte(e.JobID), []byte(e.ID), e.Coding), e, int64(cap(e.Body))+entryCost)
+	key := c.key([]byte(e.JobID), []byte(e.ID), e.Coding)
+	if !c.recent.fits(e) {
+		c.hot.Set(key, e, e.cost())
+		return
+	}
+	for _, k := range c.recent.put(key, e, asked) {
+		if k.asked.Load() {
+			c.hot.Set(k.key, k.entry, k.entry.cost())
+		} else {
+			c.unasked.Add(1)
+		}
+	}
 }
 
 // Deleted says that a job is gone from the store.
@@ -139,8 +166,8 @@ func (c *Cache) Figures() Figures {
 		return f
 	}
 	m := c.hot.Metrics
-	f.Bytes = int64(m.CostAdded() - m.CostEvicted())
+	f.Bytes = c.recent.bytes() + int64(m.CostAdded()-m.CostEvicted())
 	f.Drops = m.SetsDropped() + m.SetsRejected()
-	f.Evictions = m.KeysEvicted()
+	f.Evictions = m.KeysEvicted() + c.unasked.Load()
 	return f
 }

@@ -100,7 +100,7 @@ func (s *Server) coded(e *cache.Entry, coding cache.Coding, epoch uint64) (*cach
 		JobID: e.JobID, ID: e.ID, Organization: e.Organization, Coding: coding, Body: buf.Bytes(),
 		ETag: []byte(`"` + e.ID + "-" + codingNames[coding] + `"`),
 	}
-	s.cache.Keep(coded, epoch)
+	s.cache.Keep(coded, epoch, true)
 	return coded, nil
 }
 

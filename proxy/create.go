@@ -52,7 +52,7 @@ func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 		s.publish(c.OrganizationID, string(t.job), &created)
 	}
 	e := newEntry(string(t.job), created.ID, c.OrganizationID, created.Enveloped)
-	s.cache.Keep(e, epoch)
+	s.cache.Keep(e, epoch, false)
 	if e, err = s.coded(e, negotiate(ctx), epoch); err != nil {
 		return err
 	}

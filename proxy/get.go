@@ -77,7 +77,7 @@ func (s *Server) load(t target, coding cache.Coding) (*cache.Entry, error) {
 		return nil, err
 	}
 	s.durable.hits.Inc()
-	s.cache.Keep(e, epoch)
+	s.cache.Keep(e, epoch, true)
 	return s.coded(e, coding, epoch)
 }
 

@@ -192,7 +192,7 @@ func (a *sidecar) learn(job string, json []byte, broadcast bool) (*cache.Entry, 
 	if placed.Waits {
 		return e, nil
 	}
-	a.cache.Keep(e, epoch)
+	a.cache.Keep(e, epoch, !broadcast)
 	if broadcast && placed.Place > 0 {
 		a.hub.Publish("", job, stream.Checkpoint{ID: located.ID, Sequence: placed.Place, JSON: line})
 	}
