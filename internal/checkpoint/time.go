@@ -1,9 +1,6 @@
 package checkpoint
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // maxTime is the largest distance from the epoch, in milliseconds, that a
 // time can have (ECMA-262, "Time Values and Time Range").
@@ -19,29 +16,28 @@ func AppendTime(dst []byte, ms int64) []byte {
 	hour, minute, second := t.Clock()
 	switch {
 	case year < 0:
-		dst = appendDigits(append(dst, '-'), -year, 6)
+		dst = appendYear(append(dst, '-'), -year)
 	case year > 9999:
-		dst = appendDigits(append(dst, '+'), year, 6)
+		dst = appendYear(append(dst, '+'), year)
 	default:
-		dst = appendDigits(dst, year, 4)
+		dst = appendTwo(appendTwo(dst, year/100), year%100)
 	}
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	dst = appendDigits(append(dst, '.'), t.Nanosecond()/int(time.Millisecond), 3)
-	return append(dst, 'Z')
+	dst = appendTwo(append(dst, '-'), int(month))
+	dst = appendTwo(append(dst, '-'), day)
+	dst = appendTwo(append(dst, 'T'), hour)
+	dst = appendTwo(append(dst, ':'), minute)
+	dst = appendTwo(append(dst, ':'), second)
+	n := t.Nanosecond() / int(time.Millisecond)
+	return append(appendTwo(append(dst, '.'), n/10), '0'+byte(n%10), 'Z')
 }
 
-// appendDigits appends n in width digits, with leading zeros.
-func appendDigits(dst []byte, n, width int) []byte {
-	for limit := 10; width > 1; width-- {
-		if n < limit {
-			dst = append(dst, "00000"[:width-1]...)
-			break
-		}
-		limit *= 10
-	}
-	return strconv.AppendInt(dst, int64(n), 10)
+// appendYear appends a year in six digits.
+func appendYear(dst []byte, n int) []byte {
+	return appendTwo(appendTwo(appendTwo(dst, n/10000), n/100%100), n%100)
+}
+
+// appendTwo appends n, which is below 100, in two digits. Each checkpoint has
+// several times, and strconv is not made for what has a fixed width.
+func appendTwo(dst []byte, n int) []byte {
+	return append(dst, '0'+byte(n/10), '0'+byte(n%10))
 }

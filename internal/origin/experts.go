@@ -2,6 +2,7 @@ package origin
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,8 +22,14 @@ type experts struct {
 	registering sync.Mutex
 
 	mu     sync.RWMutex
-	known  map[expertKey]checkpoint.Digest
+	known  map[expertKey]known
 	owners map[string]checkpoint.Owner
+}
+
+// known is a digest, with its JSON if that is the same for every request.
+type known struct {
+	digest checkpoint.Digest
+	json   []byte
 }
 
 type expertKey struct{ organization, key string }
@@ -34,7 +41,7 @@ const maxKnown = 1 << 14
 func newExperts(s *store.Store, catalog *checkpoint.Catalog) experts {
 	return experts{
 		store: s, catalog: catalog,
-		known: make(map[expertKey]checkpoint.Digest), owners: make(map[string]checkpoint.Owner),
+		known: make(map[expertKey]known), owners: make(map[string]checkpoint.Owner),
 	}
 }
 
@@ -48,7 +55,7 @@ type resolved struct {
 	from     *experts
 	locked   bool
 	owner    checkpoint.Owner
-	newKnown map[expertKey]checkpoint.Digest
+	newKnown map[expertKey]known
 }
 
 // resolve finds the digests of the experts that a request names. The caller
@@ -83,30 +90,40 @@ func (e *experts) digest(r *resolved, c *Creation, ref checkpoint.ExpertRef, now
 		return digest, nil
 	}
 	key := expertKey{c.Organization, ref.Key}
-	d, ok := r.newKnown[key]
+	k, ok := r.newKnown[key]
 	if !ok {
 		e.mu.RLock()
-		d, ok = e.known[key]
+		k, ok = e.known[key]
 		e.mu.RUnlock()
 	}
 	if !ok {
-		var err error
-		if d, err = e.lookup(r, key, ref, now); err != nil {
+		d, err := e.lookup(r, key, ref, now)
+		if err != nil {
 			return nil, err
 		}
+		if k.digest = d; !d.Refresh(ref, now) {
+			k.json = d.AppendJSON(nil)
+		}
+		r.newKnown[key] = k
+	}
+	if k.json != nil {
+		return k.json, nil
 	}
 	// What follows the latest request (version and updatedAt of a key without a
 	// version) is of this request and need not be stored.
-	d.Refresh(ref, now)
-	return d.AppendJSON(nil), nil
+	k.digest.Refresh(ref, now)
+	return k.digest.AppendJSON(make([]byte, 0, digestLen)), nil
 }
+
+// digestLen is about what a digest's JSON takes in bytes.
+const digestLen = 512
 
 // lookup reads a digest from the store, or registers it.
 func (e *experts) lookup(r *resolved, key expertKey, ref checkpoint.ExpertRef, now time.Time) (d checkpoint.Digest, err error) {
 	if !r.locked {
 		e.registering.Lock()
 		r.locked = true
-		r.newKnown = make(map[expertKey]checkpoint.Digest)
+		r.newKnown = make(map[expertKey]known)
 	}
 	// Somebody else may have registered it in the meantime.
 	v, err := e.store.Expert(key.organization, key.key)
@@ -117,7 +134,6 @@ func (e *experts) lookup(r *resolved, key expertKey, ref checkpoint.ExpertRef, n
 		if err := checkpoint.Unmarshal(v, &d); err != nil {
 			return d, fmt.Errorf("digest of expert %s: %w", key.key, store.ErrCorrupt)
 		}
-		r.newKnown[key] = d
 		return d, nil
 	}
 	owner, err := e.owner(r, key.organization, now)
@@ -132,7 +148,6 @@ func (e *experts) lookup(r *resolved, key expertKey, ref checkpoint.ExpertRef, n
 	r.registrations = append(r.registrations, store.Registration{
 		Organization: key.organization, ExpertKey: key.key, Value: v,
 	})
-	r.newKnown[key] = d
 	return d, nil
 }
 
@@ -183,9 +198,7 @@ func (r *resolved) keep() {
 		clear(e.known)
 		clear(e.owners)
 	}
-	for key, d := range r.newKnown {
-		e.known[key] = d
-	}
+	maps.Copy(e.known, r.newKnown)
 	if r.owner.OrganizationID != "" {
 		e.owners[r.owner.OrganizationID] = r.owner
 	}
