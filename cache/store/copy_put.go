@@ -31,6 +31,8 @@ type Placed struct {
 	Place uint64
 	// Replaced says that all that was there before is gone, as with PutCopy.
 	Replaced bool
+	// Held says that the copy had it already and keeps what it had.
+	Held bool
 	// Waits says that it is not kept yet, because the job has checkpoints in the
 	// spool, of which it may be one.
 	Waits bool
@@ -75,7 +77,7 @@ func (j *Job) placeCopy(c Copy) (Placed, error) {
 	}
 	what, err := j.place(&c)
 	if err != nil || what == placeHeld {
-		return Placed{Place: c.Located.Sequence}, err
+		return Placed{Place: c.Located.Sequence, Held: err == nil}, err
 	}
 	return Placed{Place: c.Located.Sequence, Replaced: what == placeTaken}, j.writeCopy(&c, what, nil, j.store.applyUnsynced)
 }

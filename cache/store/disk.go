@@ -25,6 +25,9 @@ type disk struct {
 	interval time.Duration
 	log      *slog.Logger
 
+	// health ends the watch for operations that take long, after the database.
+	health io.Closer
+
 	low   atomic.Bool
 	free  atomic.Uint64
 	blind atomic.Bool // the last look failed
@@ -39,14 +42,26 @@ type disk struct {
 	done sync.WaitGroup
 }
 
-// newDisk also puts the watch under the file system of the options.
+// slowOperation is how long a write, a sync or the like takes before it is
+// reported: 5 s, as the database does on a file system that it was not given.
+const slowOperation = 5 * time.Second
+
+// newDisk also puts the watch under the file system of the options. Operations
+// are timed below it, so that waiting for room does not make a disk slow.
 func newDisk(o *Options) *disk {
 	d := &disk{
 		fs: o.FS, dir: o.Dir, minFree: o.MinFree, ballast: o.Ballast,
 		interval: o.CheckInterval, log: o.Logger, hurry: make(chan struct{}), quit: make(chan struct{}),
 	}
-	o.FS = roomFS{o.FS, d, &liveLogs{byName: make(map[string]*logFile)}}
+	timed, health := vfs.WithDiskHealthChecks(o.FS, slowOperation, nil, d.slow)
+	d.health = health
+	o.FS = roomFS{timed, d, &liveLogs{byName: make(map[string]*logFile)}}
 	return d
+}
+
+// slow is told of an operation that takes long every other second until it ends.
+func (d *disk) slow(info vfs.DiskSlowInfo) {
+	d.log.Warn("disk is slow", "operation", info.OpType.String(), "file", info.Path, "duration", info.Duration)
 }
 
 func (d *disk) ballastPath() string { return filepath.Join(d.dir, "ballast") }

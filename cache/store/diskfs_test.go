@@ -190,6 +190,59 @@ func TestPatience(t *testing.T) {
 	})
 }
 
+// A write that does not come to its end is reported as a slow disk; one that waits
+// for room is not.
+func TestSlowDiskIsReported(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		meet func(until <-chan struct{}) error
+		slow bool
+	}{
+		{"hangs", func(until <-chan struct{}) error { <-until; return nil }, true},
+		{"no room", func(until <-chan struct{}) error {
+			select {
+			case <-until:
+				return nil
+			default:
+				return syscall.ENOSPC
+			}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged logBuffer
+				var met atomic.Bool
+				ended := make(chan struct{})
+				o := testOptions(errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if !met.Load() || op.Kind != errorfs.OpFileWrite || filepath.Ext(op.Path) != ".log" {
+						return nil
+					}
+					return tt.meet(ended)
+				})))
+				o.Logger = logged.logger()
+				s, err := Open(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				met.Store(true)
+				c, _, err := begin(s, testID("job"), testID("c"), document("x"), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(slowOperation + time.Minute)
+				if slow := logged.has("disk is slow"); slow != tt.slow {
+					t.Errorf("reported as slow: %t, want %t", slow, tt.slow)
+				}
+				close(ended)
+				if err := c.Wait(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // until waits until something holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()

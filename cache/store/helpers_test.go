@@ -3,6 +3,9 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -102,4 +105,25 @@ func wantRead(t testing.TB, s *Store, job string, sequence uint64, want []byte) 
 	if !bytes.Equal(got.JSON, want) {
 		t.Fatalf("checkpoint %d of %s reads back as %d other bytes than the %d written", sequence, job, len(got.JSON), len(want))
 	}
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
+func (b *logBuffer) has(text string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Contains(b.text.String(), text)
 }

@@ -19,6 +19,8 @@ type line struct {
 	// job's.
 	messages     []checkpoint.Span
 	organization string
+	// held is the memory in bytes that json is part of.
+	held int
 }
 
 type linePart struct {
@@ -29,7 +31,7 @@ type linePart struct {
 
 // cost is the memory that a line holds on to.
 func (l *line) cost() int64 {
-	return int64(len(l.json)) + int64(len(l.parts))*32 + int64(cap(l.messages))*16
+	return int64(l.held) + int64(cap(l.parts))*32 + int64(cap(l.messages))*16
 }
 
 func (l *line) slice(i int) []byte { return l.json[l.parts[i].start:l.parts[i].end] }
@@ -116,7 +118,7 @@ func (s *Store) readLine(job string, sequence uint64) (*line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what checkpoint follows: %w", err)
 	}
-	l.json = c.JSON
+	l.json, l.held = c.JSON, cap(c.JSON)
 	for i := range l.parts {
 		l.parts[i].hash = hashPart(l.slice(i))
 	}

@@ -27,7 +27,7 @@ func TestLinesAgreeWithAModel(t *testing.T) {
 				l.drop(key.job)
 				remove(func(k lineKey) bool { return k.job == key.job })
 			} else {
-				v := &line{json: make([]byte, rapid.IntRange(0, 1100).Draw(t, "size"))}
+				v := &line{held: rapid.IntRange(0, 1100).Draw(t, "size")}
 				l.put(key.job, key.line, v)
 				remove(func(k lineKey) bool { return k == key })
 				if v.cost() <= limit {
@@ -89,5 +89,24 @@ func TestMessagesOfAJob(t *testing.T) {
 	}
 	if got := s.Messages("ours", job); got != nil {
 		t.Errorf("messages of a deleted job: %v", got)
+	}
+}
+
+// A line counts all memory that it keeps alive, and keeps none of what a
+// checkpoint has beside it.
+func TestLineCountsWhatItHolds(t *testing.T) {
+	doc := document("", message(1, 100), message(2, 100))
+	doc.Messages = doc.Parts[:1]
+	for range 10_000 { // too small to be kept as parts
+		doc.Parts = append(doc.Parts, checkpoint.Span{Start: 1, End: 2})
+	}
+	doc.Enveloped = make([]byte, len(doc.JSON), 1<<20)
+	w := new(scratch)
+	l := makePlan(w, doc, nil, 0).next
+	if got := l.cost(); got < 1<<20 || got > 1<<20+1024 {
+		t.Errorf("it costs %d bytes", got)
+	}
+	if len(l.parts) != 2 || cap(l.parts) > 8 || len(l.messages) != 1 || &l.messages[0] == &doc.Parts[0] {
+		t.Errorf("%d parts in %d, %d messages", len(l.parts), cap(l.parts), len(l.messages))
 	}
 }

@@ -14,6 +14,12 @@ const (
 	// a small store stays small.
 	minAhead = 64 << 10
 	maxAhead = 512 << 10
+	// minReserve and maxReserve bound how much of the disk is set aside for a log at
+	// once, in bytes; between them it is as much as was written. Blocks that are
+	// found one by one as zeros are written cost a third of the throughput at 16
+	// connections.
+	minReserve = 256 << 10
+	maxReserve = 8 << 20
 )
 
 // zeros is what a log is prepared with.
@@ -27,8 +33,9 @@ var zeros [maxAhead]byte
 // ending before them (record.ErrZeroedChunk).
 type logFile struct {
 	vfs.File
-	end  atomic.Int64 // of what was written
-	size int64        // of the file
+	end      atomic.Int64 // of what was written
+	size     int64        // of the file
+	reserved int64        // up to where it has blocks
 }
 
 // newLogFile prepares a log that was just created, or an old one that is
@@ -36,7 +43,7 @@ type logFile struct {
 func newLogFile(f vfs.File) *logFile {
 	l := &logFile{File: f}
 	if info, err := f.Stat(); err == nil {
-		l.size = info.Size()
+		l.size, l.reserved = info.Size(), info.Size()
 	}
 	return l
 }
@@ -44,8 +51,10 @@ func newLogFile(f vfs.File) *logFile {
 // Write implements vfs.File.
 func (f *logFile) Write(p []byte) (int, error) {
 	if next := f.end.Load() + int64(len(p)); next > f.size {
+		ahead := zeros[:min(max(next/4, minAhead), maxAhead)]
+		f.reserve(next + int64(len(ahead)))
 		// Whatever comes of it: only the sync takes longer if it fails.
-		n, _ := f.File.WriteAt(zeros[:min(max(next/4, minAhead), maxAhead)], next)
+		n, _ := f.File.WriteAt(ahead, next)
 		if n > 0 {
 			f.size = next + int64(n)
 		}
@@ -54,6 +63,22 @@ func (f *logFile) Write(p []byte) (int, error) {
 	f.end.Add(int64(n))
 	return n, err
 }
+
+// reserve sets disk space aside up to an end, and some more. It does not matter if
+// that fails.
+func (f *logFile) reserve(end int64) {
+	if end <= f.reserved {
+		return
+	}
+	more := max(end-f.reserved, min(max(end, minReserve), maxReserve))
+	_ = f.File.Preallocate(f.reserved, more)
+	f.reserved += more
+}
+
+// Preallocate implements vfs.File. The database would set aside more than a whole
+// memtable for each log, at the second write to a small store already, and it keeps
+// several logs; reserve does it as the log grows.
+func (f *logFile) Preallocate(int64, int64) error { return nil }
 
 // liveLogs are the logs that are open for writing, by their names. A backup
 // reads such a log while it is written: it would find the zeros, or the rest of

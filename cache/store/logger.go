@@ -52,9 +52,6 @@ func (s *Store) events() *pebble.EventListener {
 			s.log.Warn("writes wait for the store to catch up", "reason", info.Reason)
 		},
 		WriteStallEnd: func() { s.log.Info("writes go on") },
-		DiskSlow: func(info pebble.DiskSlowInfo) {
-			s.log.Warn("disk is slow", "operation", info.OpType.String(), "file", info.Path, "duration", info.Duration)
-		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.log.Error("the store found damaged data", "file", info.Path, "error", info.Details)
 		},

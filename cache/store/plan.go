@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"hash/crc32"
+	"slices"
 
 	"milepost/internal/checkpoint"
 )
@@ -34,13 +35,14 @@ type plan struct {
 // makePlan cuts doc at its parts. previous is the last checkpoint of the line,
 // nil if there is none; what it does not hold counts as new.
 func makePlan(w *scratch, doc checkpoint.Document, previous *line, firstOrdinal uint64) plan {
-	p := plan{first: firstOrdinal, next: &line{json: doc.JSON, messages: doc.Messages}}
+	p := plan{first: firstOrdinal, next: &line{json: doc.JSON, held: max(cap(doc.Enveloped), cap(doc.JSON))}}
 	var (
 		json     = doc.JSON
-		cursor   int              // in previous.parts: the part that is expected next
-		fresh    = w.hashes[:0]   // of the new parts
-		newParts = w.newParts[:0] // where they stand
-		literals = w.literals[:0] // pieces between the parts
+		cursor   int               // in previous.parts: the part that is expected next
+		fresh    = w.hashes[:0]    // of the new parts
+		newParts = w.newParts[:0]  // where they stand
+		literals = w.literals[:0]  // pieces between the parts
+		parts    = w.lineParts[:0] // of next
 		ops      = w.ops[:0]
 		litStart int // where the current literal begins
 		hashed   int
@@ -48,9 +50,6 @@ func makePlan(w *scratch, doc checkpoint.Document, previous *line, firstOrdinal 
 	)
 	if previous == nil {
 		previous = &line{}
-	}
-	if len(doc.Parts) > 0 {
-		p.next.parts = make([]linePart, 0, len(doc.Parts))
 	}
 
 	for _, span := range doc.Parts {
@@ -90,7 +89,7 @@ func makePlan(w *scratch, doc checkpoint.Document, previous *line, firstOrdinal 
 			}
 		}
 		if !repeated {
-			p.next.parts = append(p.next.parts, linePart{span.Start, span.End, ordinal, hash})
+			parts = append(parts, linePart{span.Start, span.End, ordinal, hash})
 		}
 		if n := len(ops); n > 0 && ordinal == ops[n-1].first+ops[n-1].count &&
 			span.Start == litStart+1 && json[litStart] == ',' {
@@ -103,7 +102,10 @@ func makePlan(w *scratch, doc checkpoint.Document, previous *line, firstOrdinal 
 	}
 	ops = append(ops, op{literal: len(json) - litStart})
 	literals = append(literals, checkpoint.Span{Start: litStart, End: len(json)})
-	w.hashes, w.newParts, w.literals, w.ops = fresh, newParts, literals, ops
+	w.hashes, w.newParts, w.literals, w.lineParts, w.ops = fresh, newParts, literals, parts, ops
+	// In memory of their own, for they are kept: of the parts that doc has, many
+	// may be too small to count.
+	p.next.parts, p.next.messages = slices.Clone(parts), slices.Clone(doc.Messages)
 
 	literalSize := 0
 	for _, l := range literals {

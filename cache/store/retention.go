@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -57,10 +57,14 @@ func (r Retention) candidate(id string, j JobRecord, now time.Time) (candidate, 
 	return candidate{id, at, ended, j.Bytes}, ended || j.Copied
 }
 
+// retainBatch is how many jobs are deleted at once: so many are locked during the
+// sync, and so many share what the read after a deletion costs.
+const retainBatch = 256
+
 // Retain deletes what the retention lets go at the given time and returns how
 // many jobs that were. forget is called after each with its id. It stops early when
 // the context ends.
-func (s *Store) Retain(ctx context.Context, r Retention, now time.Time, forget func(job string)) (deleted int, err error) {
+func (s *Store) Retain(ctx context.Context, r Retention, now time.Time, forget func(job string)) (int, error) {
 	if r.Age == 0 && r.Size == 0 {
 		return 0, nil
 	}
@@ -68,7 +72,7 @@ func (s *Store) Retain(ctx context.Context, r Retention, now time.Time, forget f
 		total uint64
 		may   []candidate
 	)
-	err = s.Jobs(func(id string, j JobRecord) bool {
+	err := s.Jobs(func(id string, j JobRecord) bool {
 		total += j.Bytes
 		if c, ok := r.candidate(id, j, now); ok {
 			may = append(may, c)
@@ -79,28 +83,55 @@ func (s *Store) Retain(ctx context.Context, r Retention, now time.Time, forget f
 		return 0, err
 	}
 	slices.SortFunc(may, func(a, b candidate) int { return a.since.Compare(b.since) })
-	for _, c := range may {
-		if ctx.Err() != nil {
-			break
+	var gone []deletedJob
+	for len(may) > 0 && ctx.Err() == nil {
+		var next []candidate
+		next, may = r.next(may, total, now)
+		batch, err := s.deleteListed(r, next, now)
+		if err != nil {
+			return len(gone), err
 		}
+		for _, j := range batch {
+			total -= min(total, j.bytes)
+			forget(j.id)
+		}
+		gone = append(gone, batch...)
+	}
+	if s.LowSpace() {
+		slices.SortFunc(gone, func(a, b deletedJob) int { return cmp.Compare(b.bytes, a.bytes) })
+		s.reclaim.add(gone)
+	}
+	return len(gone), nil
+}
+
+// next takes from the candidates those that go together and returns the others. It
+// takes no more for their size than are enough if all of them go.
+func (r Retention) next(may []candidate, total uint64, now time.Time) (next, rest []candidate) {
+	left := total
+	for i, c := range may {
 		tooOld := r.Age > 0 && c.ended && now.Sub(c.since) >= r.Age
-		tooMuch := r.Size > 0 && total > r.Size
-		if !tooOld && !tooMuch {
-			continue
-		}
-		// The job may have been continued since it was listed.
-		gone, err := s.deleteIf(c.id, func(j JobRecord) bool {
-			again, ok := r.candidate(c.id, j, now)
-			return ok && again.since.Equal(c.since)
-		})
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return deleted, err
-		}
-		if gone {
-			deleted++
-			total -= c.bytes
-			forget(c.id)
+		switch {
+		case len(next) == retainBatch, !tooOld && r.tooMuch(total) && !r.tooMuch(left):
+			return next, may[i:]
+		case tooOld || r.tooMuch(left):
+			next = append(next, c)
+			left -= min(left, c.bytes)
 		}
 	}
-	return deleted, nil
+	return next, nil
+}
+
+func (r Retention) tooMuch(total uint64) bool { return r.Size > 0 && total > r.Size }
+
+// deleteListed deletes candidates but for those that have been continued since
+// they were listed.
+func (s *Store) deleteListed(r Retention, of []candidate, now time.Time) ([]deletedJob, error) {
+	ids, since := make([]string, len(of)), make(map[string]time.Time, len(of))
+	for i, c := range of {
+		ids[i], since[c.id] = c.id, c.since
+	}
+	return s.deleteAll(ids, func(id string, j JobRecord) bool {
+		again, ok := r.candidate(id, j, now)
+		return ok && again.since.Equal(since[id])
+	})
 }

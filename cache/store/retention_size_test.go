@@ -3,11 +3,15 @@ package store
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"milepost/internal/checkpoint"
 )
@@ -89,16 +93,26 @@ func TestRetentionBySizeStopsAtTheBound(t *testing.T) {
 	}
 }
 
+// batchOfJobs adds as many jobs as are deleted at once, which ended before those
+// of endedJobs.
+func batchOfJobs(t *testing.T, s *Store) {
+	t.Helper()
+	for n := range retainBatch {
+		end(t, s, testID(fmt.Sprint("batch", n)), n, retentionNow.Add(-time.Hour))
+	}
+}
+
 // A job that is continued, or ends again, while others are being deleted stays,
 // also if its checkpoint is not on disk yet; so does all once the context ends.
 func TestRetentionLooksAgainBeforeItDeletes(t *testing.T) {
 	all := Retention{Size: 1}
 	t.Run("continued", func(t *testing.T) {
 		s := openStore(t, vfs.NewMem())
+		batchOfJobs(t, s)
 		ended, live, _ := endedJobs(t, s)
 		var commits []*Commit
 		n, err := s.Retain(t.Context(), all, retentionNow, func(job string) {
-			if job != ended[0] {
+			if job != testID("batch0") {
 				return
 			}
 			c, _, err := begin(s, ended[1], testID("next"), document("next"), func(a *Append) {
@@ -110,8 +124,8 @@ func TestRetentionLooksAgainBeforeItDeletes(t *testing.T) {
 			commits = append(commits, c)
 			end(t, s, ended[2], 7, retentionNow)
 		})
-		if err != nil || n != 2 {
-			t.Errorf("%d gone, %v; want 2", n, err)
+		if err != nil || n != retainBatch+2 {
+			t.Errorf("%d gone, %v; want %d", n, err, retainBatch+2)
 		}
 		for _, c := range commits {
 			if err := c.Wait(); err != nil {
@@ -164,14 +178,55 @@ func TestRetentionLooksAgainBeforeItDeletes(t *testing.T) {
 	})
 	t.Run("stopped", func(t *testing.T) {
 		s := openStore(t, vfs.NewMem())
-		ended, _, _ := endedJobs(t, s)
+		batchOfJobs(t, s)
+		ended, live, _ := endedJobs(t, s)
 		ctx, cancel := context.WithCancel(t.Context())
 		n, err := s.Retain(ctx, all, retentionNow, func(string) { cancel() })
-		if err != nil || n != 1 {
-			t.Errorf("%d gone, %v; want 1", n, err)
+		if err != nil || n != retainBatch {
+			t.Errorf("%d gone, %v; want %d", n, err, retainBatch)
 		}
-		if left := jobsOf(t, s); len(left) != 4 || slices.Contains(left, ended[0]) {
-			t.Errorf("left: %q", left)
+		want := slices.Sorted(slices.Values(append(ended, live)))
+		if left := jobsOf(t, s); !slices.Equal(left, want) {
+			t.Errorf("left: %q, want %q", left, want)
 		}
 	})
+}
+
+// Jobs that go together share a sync, and who deletes the same ones in another
+// order waits for it, and nobody for ever.
+func TestJobsAreDeletedTogether(t *testing.T) {
+	var syncs atomic.Int32
+	s := openStore(t, errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if filepath.Ext(op.Path) == ".log" && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
+			syncs.Add(1)
+		}
+		return nil
+	})))
+	batchOfJobs(t, s)
+	before := syncs.Load()
+	if n, err := s.Retain(t.Context(), Retention{Size: 1}, retentionNow, func(string) {}); n != retainBatch || err != nil {
+		t.Fatalf("%d gone, %v; want %d", n, err, retainBatch)
+	}
+	if n := syncs.Load() - before; n == 0 || n > 4 {
+		t.Errorf("%d syncs, want 1, and those of new logs", n)
+	}
+	for range 20 {
+		ids, _, _ := endedJobs(t, s)
+		var deleted atomic.Int32
+		var done sync.WaitGroup
+		reversed := slices.Clone(ids)
+		slices.Reverse(reversed)
+		for _, order := range [][]string{ids, reversed} {
+			done.Go(func() {
+				gone, err := s.deleteAll(order, func(string, JobRecord) bool { return true })
+				if err != nil {
+					t.Error(err)
+				}
+				deleted.Add(int32(len(gone)))
+			})
+		}
+		if done.Wait(); int(deleted.Load()) != len(ids) {
+			t.Fatalf("%d jobs deleted by two, want %d", deleted.Load(), len(ids))
+		}
+	}
 }

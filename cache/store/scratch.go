@@ -9,11 +9,12 @@ import (
 // scratch is the memory in which an append is prepared. What is written into
 // the batch is copied there, so it serves the next append as well.
 type scratch struct {
-	hashes   []uint64
-	newParts []checkpoint.Span
-	literals []checkpoint.Span
-	ops      []op
-	sizes    []int
+	hashes    []uint64
+	newParts  []checkpoint.Span
+	literals  []checkpoint.Span
+	lineParts []linePart
+	ops       []op
+	sizes     []int
 
 	block   []byte // of the parts record, before packing
 	literal []byte // as it stands in the checkpoint record, before packing
@@ -29,7 +30,7 @@ const maxScratch = 256 << 10
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (w *scratch) release() {
-	if cap(w.block)+cap(w.literal)+cap(w.parts)+cap(w.value)+32*cap(w.newParts) <= maxScratch {
+	if cap(w.block)+cap(w.literal)+cap(w.parts)+cap(w.value)+32*cap(w.newParts)+32*cap(w.lineParts) <= maxScratch {
 		scratches.Put(w)
 	}
 }

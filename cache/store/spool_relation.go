@@ -107,15 +107,15 @@ func (j *Job) placeApart(c Copy, r *relation) (Placed, error) {
 	if place > 0 {
 		if next && r.Pending == 0 {
 			r.Sequence, r.ID, r.Apart = sequence, id, r.Apart || sequence != place
-			return Placed{Place: place}, j.putRelation(r)
+			return Placed{Place: place, Held: true}, j.putRelation(r)
 		}
-		return Placed{Place: place}, nil
+		return Placed{Place: place, Held: true}, nil
 	}
 	switch {
 	case sequence > 0 && sequence <= r.Base:
 		what, err := j.place(&c)
 		if err != nil || what == placeHeld {
-			return Placed{}, err
+			return Placed{Held: err == nil}, err
 		}
 		if what == placeTaken && r.Pending > 0 {
 			return Placed{Waits: true}, nil

@@ -189,11 +189,11 @@ func TestCopiesWaitForTheSpool(t *testing.T) {
 			t.Errorf("the upstream's %d: %+v, %v", n, placed, err)
 		}
 	}
-	if placed, err := s.PlaceCopy(job, copyOf(t, copyID(1), 1, "proceeding")); err != nil || placed != (Placed{Place: 1}) {
+	if placed, err := s.PlaceCopy(job, copyOf(t, copyID(1), 1, "proceeding")); err != nil || placed != (Placed{Place: 1, Held: true}) {
 		t.Errorf("what is there: %+v, %v", placed, err)
 	}
 	mustDeliver(t, p, job, 2)
-	if placed, err := s.PlaceCopy(job, copyOf(t, copyID(2), 2, "proceeding")); err != nil || placed != (Placed{Place: 2}) {
+	if placed, err := s.PlaceCopy(job, copyOf(t, copyID(2), 2, "proceeding")); err != nil || placed != (Placed{Place: 2, Held: true}) {
 		t.Errorf("the delivered one: %+v, %v", placed, err)
 	}
 	mustPut(t, s, job, copyOf(t, copyID(3), 3, "proceeding"))

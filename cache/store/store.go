@@ -8,8 +8,9 @@
 // repeats. Concurrent appends, of one job or of many, share syncs.
 //
 // Locks, in the order in which they may be taken: a Job's lock, then the
-// registry's, then that of the lines, and that of a Spool. None is held while
-// waiting for a sync, but for the job's own while it is deleted or spooled.
+// registry's, then that of the lines, and that of a Spool. Who deletes several
+// jobs takes their locks in the order of their ids. None is held while waiting for
+// a sync, but for the job's own while it is deleted or spooled.
 package store
 
 import (
@@ -48,8 +49,9 @@ type Options struct {
 	// BlockCache is the memory for uncompressed blocks of tables, in bytes
 	// (default 64 MiB).
 	BlockCache int64
-	// MemTable is the size of a memtable in bytes (default 64 MiB: with 4 MiB
-	// writes are half as fast, their tail twenty times as long).
+	// MemTable is the size of a memtable in bytes (default 32 MiB: with 4 MiB
+	// writes are half as fast, their tail twenty times as long; with 64 MiB they
+	// are no faster).
 	MemTable uint64
 	// AppendMemory bounds the last checkpoints kept to compare the next with,
 	// in bytes (default 64 MiB).
@@ -83,7 +85,7 @@ func (o *Options) setDefaults() {
 		o.BlockCache = 64 << 20
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 64 << 20
+		o.MemTable = 32 << 20
 	}
 	if o.AppendMemory == 0 {
 		o.AppendMemory = 64 << 20
@@ -110,6 +112,8 @@ type Store struct {
 	failed atomic.Pointer[error]
 
 	registry registry
+	tickets  ticketSweep
+	reclaim  *reclaimer
 	stall    atomic.Int64 // write stalls so far
 
 	closeOnce sync.Once
@@ -135,6 +139,7 @@ func Open(opts Options) (*Store, error) {
 	db, err := pebble.Open(databaseDir(opts.Dir), s.pebbleOptions())
 	if err != nil {
 		s.cache.Unref()
+		_ = s.disk.health.Close()
 		return nil, fmt.Errorf("cannot open the store in %q: %w", opts.Dir, err)
 	}
 	s.db = db
@@ -142,31 +147,41 @@ func Open(opts Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("cannot use the store in %q: %w", opts.Dir, err), s.close())
 	}
 	s.disk.start()
+	s.reclaim = startReclaimer(s)
 	return s, nil
 }
 
 // cacheSize is the size of Pebble's cache in bytes. Pebble takes the memory of
-// its memtables out of it, the one that is written and the one that is flushed
-// or kept for the next, and caches blocks in what is left: none at all if the
-// cache is no larger than they are.
-func cacheSize(o *Options) int64 { return o.BlockCache + 2*int64(o.MemTable) }
+// its memtables out of it and caches blocks in what is left: none at all if the
+// cache is no larger than they are. Mostly there are two, the one that is written
+// and the one that is flushed or kept for the next, and never more than
+// maxMemTables.
+func cacheSize(o *Options) int64 { return o.BlockCache + (maxMemTables-1)*int64(o.MemTable) }
+
+// maxMemTables is how many memtables there are when writers wait for a flush.
+const maxMemTables = 4
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                 s.opts.FS,
-		Cache:              s.cache,
-		FormatMajorVersion: pebble.FormatValueSeparation,
-		MemTableSize:       s.opts.MemTable,
-		// Two memtables may wait for their flush before writers do.
-		MemTableStopWritesThreshold: 4,
+		FS:                          s.opts.FS,
+		Cache:                       s.cache,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                s.opts.MemTable,
+		MemTableStopWritesThreshold: maxMemTables,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		Logger:                      logger{s},
-		EventListener:               s.events(),
+		// What was deleted takes space until it is flushed, which a server that is
+		// written to little would not do for hours.
+		FlushDelayDeleteRange: time.Minute,
+		MaxOpenFiles:          maxOpenFiles,
+		Logger:                logger{s},
+		EventListener:         s.events(),
 	}
-	// The new parts of most checkpoints are that large; kept apart they are not
-	// written again by every compaction.
+	// Large values are kept apart, so that compactions do not write them again and
+	// again. What counts is their size once packed. Steps of a conversation that
+	// grows leave about 2 KB each and stay in the tables; it is first checkpoints and
+	// large steps that go.
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
 			Enabled: true, MinimumSize: 4 << 10, MaxBlobReferenceDepth: 10,
@@ -179,19 +194,32 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	compression.Levels[0] = pebble.DBCompressionNone.Levels[0]
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return compression })
 	for i := range o.Levels {
-		// Most look-ups of an idempotency key find nothing; the filter answers
-		// them without touching a table.
+		// A look-up goes through the levels until it has found the key, and most of
+		// an idempotency key find none: a filter spares it the reading of tables. The
+		// last level would have nine tenths of the filters, and the database asks
+		// none of them there.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].BlockSize = 32 << 10
 	}
+	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	return o
 }
+
+// maxOpenFiles bounds the descriptors that the database keeps open. A store of
+// 100 GB has some thousands of files, tables of 32 or 64 MB and the values kept apart
+// from them; beyond the bound the one that was read longest ago is closed, and
+// opened anew for the next read. With the 16,384 connections of
+// server.max_connections, and a hundred for everything else, a process needs 20,600
+// at most.
+const maxOpenFiles = 4096
 
 // Close stops the background work and closes the database. What was
 // acknowledged is on disk already; the flush only makes the next start quick.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
+		s.reclaim.cancel()
 		s.disk.stop()
+		<-s.reclaim.done
 		if s.failed.Load() == nil && !s.LowSpace() {
 			if err := s.db.Flush(); err != nil {
 				s.log.Warn("flush before closing failed; the next start replays the log instead", "error", err)
@@ -205,7 +233,7 @@ func (s *Store) Close() error {
 func (s *Store) close() error {
 	err := s.db.Close()
 	s.cache.Unref()
-	return err
+	return errors.Join(err, s.disk.health.Close())
 }
 
 // LowSpace reports whether writes are refused for lack of disk space.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -46,6 +47,39 @@ func TestTicketsThatWereUsed(t *testing.T) {
 	used(s, "c", later, true)
 	if n := count(t, s, spaceTicket); n != 2 {
 		t.Errorf("%d notes are kept, want 2", n)
+	}
+}
+
+// However many tickets are used, the notes of expired ones go by few range
+// tombstones, which do not overlap, and none stays for much longer than an hour.
+func TestTicketsAreSweptRarely(t *testing.T) {
+	const uses, apart = 2000, 5 * time.Second
+	s := openStore(t, vfs.NewMem())
+	now := time.Unix(1_800_000_000, 0)
+	for n := range uses {
+		if err := s.UseTicket(testID(fmt.Sprint(n)), now.Add(time.Minute), now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(apart)
+	}
+	if n, most := count(t, s, spaceTicket), int((sweepInterval+time.Minute)/apart)+1; n > most {
+		t.Errorf("%d notes are kept, want at most %d", n, most)
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	levels, err := s.db.SSTables(pebble.WithProperties())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tombstones uint64
+	for _, tables := range levels {
+		for _, table := range tables {
+			tombstones += table.Properties.NumRangeDeletions
+		}
+	}
+	if most := uint64(uses*apart/sweepInterval) + 1; tombstones == 0 || tombstones > most {
+		t.Errorf("%d range tombstones, want 1 to %d", tombstones, most)
 	}
 }
 

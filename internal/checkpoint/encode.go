@@ -36,6 +36,10 @@ type Document struct {
 // ids, times, numbers and brackets.
 const fixedLen = 1280
 
+// maxSpare is the part of a document that may be memory that it does not use: a
+// quarter.
+const maxSpare = 4
+
 // Encode writes the checkpoint that the request makes.
 func (r *Request) Encode(a Assigned) Document {
 	action, actionType := r.Action()
@@ -77,8 +81,13 @@ func (r *Request) Encode(a Assigned) Document {
 	e.b = append(AppendTime(append(e.b, `,"updatedAt":"`...), now), '"')
 	e.b = append(e.b, r.unknown...)
 	e.b = append(e.b, '}')
-	json := e.b[e.start:len(e.b):len(e.b)]
 	e.b = append(e.b, after...)
+	if spare := cap(e.b) - len(e.b); spare > len(e.b)/maxSpare {
+		// It is kept for long, by several.
+		e.b = append(make([]byte, 0, len(e.b)), e.b...)
+	}
+	end := len(e.b) - len(after)
+	json := e.b[e.start:end:end]
 	return Document{JSON: json, Enveloped: e.b, Parts: e.parts, Messages: e.messages, ActionType: actionType}
 }
 
@@ -88,9 +97,13 @@ func (r *Request) encodedLen(a Assigned) int {
 	for _, literal := range r.lit {
 		n += len(literal)
 	}
-	// These stand for what is in other slots, or are written differently.
-	for _, s := range [...]slot{slotDelegateTo, slotDelegatedBy, slotCall, slotResult} {
+	// These stand for what is in other slots, or are written differently or not
+	// at all.
+	for _, s := range [...]slot{slotDelegateTo, slotDelegatedBy, slotCall, slotResult, slotDelegateToQuery} {
 		n -= len(r.lit[s])
+	}
+	for _, s := range [...]slot{slotExpertKey, slotDelegateToKey, slotDelegatedByKey} {
+		n -= len(r.lit[s]) + len(r.lit[s+1]) + len(r.lit[s+2]) // in the digest
 	}
 	return n + len(r.lit[slotCallSkillName]) + len(r.lit[slotCallToolName]) // written twice
 }

@@ -161,3 +161,20 @@ func checkDocument(t *testing.T, body []byte, d Document) {
 		t.Errorf("action %s of type %q: %v", out["action"], d.ActionType, err)
 	}
 }
+
+// A document takes little more memory than its bytes, whatever of the request is
+// not written into it: it is kept.
+func TestDocumentHoldsLittleMore(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, body := range map[string][]byte{
+		"query":   edit(t, fullBody, `"query":"do"`, `"query":"`+long+`"`),
+		"version": edit(t, fullBody, `"version":"1.0.0"`, `"version":"`+long+`"`),
+		"name":    edit(t, fullBody, `"name":"boss"`, `"name":"`+long+`"`),
+		"small":   []byte(smallBody),
+	} {
+		d := mustParse(t, body).Encode(benchAssigned())
+		if len(d.JSON) > 1<<16 || cap(d.Enveloped) > len(d.Enveloped)*3/2 {
+			t.Errorf("%s: %d bytes in %d", name, len(d.Enveloped), cap(d.Enveloped))
+		}
+	}
+}
