@@ -2,12 +2,8 @@ package proxy
 
 import (
 	"bytes"
-	"io"
 	"strconv"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	brrr "github.com/molecule-man/go-brrr"
 	"github.com/valyala/fasthttp"
 
 	"milepost/cache"
@@ -66,42 +62,29 @@ func parseAcceptEncoding(header []byte) cache.Coding {
 	return best
 }
 
-// newEncoder returns a compressor that writes to w.
-func newEncoder(w io.Writer, coding cache.Coding) (io.WriteCloser, error) {
-	switch coding {
-	case cache.Zstd:
-		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(1<<20))
-	case cache.Brotli:
-		return brrr.NewWriter(w, 4)
-	default:
-		return gzip.NewWriterLevel(w, gzip.BestSpeed)
-	}
-}
-
-// coded returns an entry in a coding, made from the plain one and offered to
-// the hot tier. A small body stays as it is.
-func (s *Server) coded(e *cache.Entry, coding cache.Coding, epoch uint64) (*cache.Entry, error) {
+// coded returns an entry in a coding, made from the plain one. A small body stays
+// as it is.
+func coded(e *cache.Entry, coding cache.Coding) (*cache.Entry, error) {
 	if coding == cache.Identity || len(e.Body) <= minCoded {
 		return e, nil
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, len(e.Body)/3+512))
-	enc, err := newEncoder(buf, coding)
+	body, err := encodeBody(e.Body, coding)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := enc.Write(e.Body); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	coded := &cache.Entry{
-		JobID: e.JobID, ID: e.ID, Organization: e.Organization, Coding: coding, Body: buf.Bytes(),
+	return &cache.Entry{
+		JobID: e.JobID, ID: e.ID, Organization: e.Organization, Coding: coding, Body: body,
 		ETag: []byte(`"` + e.ID + "-" + codingNames[coding] + `"`),
+	}, nil
+}
+
+// keepCoded does what coded does, and offers what it made to the hot tier.
+func (s *Server) keepCoded(e *cache.Entry, coding cache.Coding, epoch uint64) (*cache.Entry, error) {
+	made, err := coded(e, coding)
+	if err == nil && made != e {
+		s.cache.Keep(made, epoch, true)
 	}
-	s.cache.Keep(coded, epoch, true)
-	return coded, nil
+	return made, err
 }
 
 // setCoding says how a body is coded, and that it depends on the request.

@@ -53,7 +53,8 @@ func (s *Server) create(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	}
 	e := newEntry(string(t.job), created.ID, c.OrganizationID, created.Enveloped)
 	s.cache.Keep(e, epoch, false)
-	if e, err = s.coded(e, negotiate(ctx), epoch); err != nil {
+	// The answer in a coding is hardly asked for again, so it is not kept.
+	if e, err = coded(e, negotiate(ctx)); err != nil {
 		return err
 	}
 	h := &ctx.Response.Header

@@ -12,6 +12,9 @@ import (
 	"milepost/internal/checkpoint"
 )
 
+// diffOverhead is what a comparison takes beside its checkpoints, in bytes.
+const diffOverhead = 64 << 10
+
 // diffQuery is the query of a comparison: two checkpoints of the job.
 type diffQuery struct{ from, to string }
 
@@ -86,7 +89,7 @@ func (s *Server) diff(ctx *fasthttp.RequestCtx, t target, source jobSource) erro
 	defer places()
 	// In memory at a time: both, and an answer that at most repeats them, plain
 	// and compressed.
-	release := l.listBytes.acquire(3*int64(from.size+to.size)+pieceOverhead, l.queueTimeout)
+	release := l.listBytes.acquire(3*int64(from.size+to.size)+diffOverhead, l.queueTimeout)
 	if release == nil {
 		return errBusy
 	}

@@ -59,7 +59,7 @@ func (s *Server) load(t target, coding cache.Coding) (*cache.Entry, error) {
 	epoch := s.cache.Epoch()
 	if coding != cache.Identity {
 		if e := s.cache.Hot(t.job, t.checkpoint, cache.Identity); e != nil {
-			return s.coded(e, coding, epoch)
+			return s.keepCoded(e, coding, epoch)
 		}
 	}
 	l := s.limits.Load()
@@ -78,7 +78,7 @@ func (s *Server) load(t target, coding cache.Coding) (*cache.Entry, error) {
 	}
 	s.durable.hits.Inc()
 	s.cache.Keep(e, epoch, true)
-	return s.coded(e, coding, epoch)
+	return s.keepCoded(e, coding, epoch)
 }
 
 // read takes a checkpoint from the durable tier.

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,12 +172,7 @@ func (p *jobsPage) appendJSON(b []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	b = append(b, `]},"meta":{"total":`...)
-	b = strconv.AppendUint(b, p.total, 10)
-	b = append(b, `,"take":`...)
-	b = strconv.AppendUint(b, p.query.take, 10)
-	b = append(b, `,"skip":`...)
-	b = strconv.AppendUint(b, p.query.skip, 10)
+	b = p.query.appendMeta(b, p.total)
 	b = append(b, `,"complete":`...)
 	b = strconv.AppendBool(b, p.complete)
 	return append(b, `}}`...), nil
@@ -208,17 +201,6 @@ func respond(ctx *fasthttp.RequestCtx, body []byte) error {
 	h.SetContentType("application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept-Encoding")
-	ctx.Response.SetBodyRaw(body)
+	setBody(ctx, body)
 	return nil
-}
-
-func encodeBody(body []byte, coding cache.Coding) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, len(body)/4+512))
-	enc, err := newEncoder(buf, coding)
-	if err == nil {
-		if _, err = io.Copy(enc, bytes.NewReader(body)); err == nil {
-			err = enc.Close()
-		}
-	}
-	return buf.Bytes(), err
 }

@@ -1,10 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-	"errors"
-	"io"
-	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -113,145 +109,58 @@ func (p *page) scan(count uint64, deadline time.Time) error {
 	})
 }
 
+// inlinePage is the size in bytes up to which a page is written at once.
+const inlinePage = 256 << 10
+
 // respond writes the page.
 func (p *page) respond(ctx *fasthttp.RequestCtx, l *limits) error {
 	largest, sum := 0, 0
 	for _, e := range p.entries {
 		largest, sum = max(largest, e.Size), sum+e.Size
 	}
-	// What is in memory at a time: one checkpoint, and what it becomes when it
-	// is compressed.
-	release := l.listBytes.acquire(int64(2*largest)+pieceOverhead, l.queueTimeout)
+	end := append(p.query.appendMeta(nil, p.total), `}}`...)
+	size := len(pageStart) + sum + max(len(p.entries)-1, 0) + len(end)
+	coding := negotiate(ctx)
+	if size <= minCoded || size > inlinePage && !ctx.Request.Header.IsHTTP11() {
+		coding = cache.Identity // HTTP/1.0 has no chunks, and the length is not known
+	}
+	out := size
+	if size > inlinePage {
+		out = min(size, largest+pagePiece)
+	}
+	// What is in memory at a time: one checkpoint, what is sent at once, and what it
+	// takes to compress that.
+	release := l.listBytes.acquire(int64(largest+out)+coderMemory[coding], l.queueTimeout)
 	if release == nil {
 		return errBusy
 	}
-	r := &pageReader{page: p, release: release}
-	coding := negotiate(ctx)
-	if coding != cache.Identity && sum > minCoded {
-		enc, err := newEncoder(&r.out, coding)
-		if err != nil {
-			release()
+	r, err := p.reader(coding, out, end, release)
+	if err != nil {
+		release()
+		return err
+	}
+	var body []byte
+	if size <= inlinePage {
+		if body, err = r.all(); err != nil {
 			return err
 		}
-		r.encoder = enc
-		ctx.Response.Header.SetContentEncoding(codingNames[coding])
 	}
 	h := &ctx.Response.Header
 	h.SetContentType("application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept-Encoding")
-	if sum > inlinePage {
-		r.streamed = true
+	if coding != cache.Identity {
+		h.SetContentEncoding(codingNames[coding])
+	}
+	switch {
+	case size <= inlinePage:
+		setBody(ctx, body)
+	case coding == cache.Identity:
+		ctx.Response.SetBodyStream(r, size)
+	default:
 		ctx.Response.SetBodyStream(r, -1)
-		return nil
 	}
-	defer r.Close()
-	body, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	ctx.Response.SetBodyRaw(body)
 	return nil
-}
-
-const (
-	// inlinePage is the size in bytes up to which a page is written at once.
-	inlinePage = 256 << 10
-	// pieceOverhead is what writing a page takes beside its checkpoints.
-	pieceOverhead = 64 << 10
-)
-
-// pageReader yields a page's bytes. A failure ends the response without its
-// last chunk, so that no client takes what there is for the whole.
-type pageReader struct {
-	page    *page
-	release func()
-	encoder io.WriteCloser // nil: not compressed
-	// streamed says that the page is read while it is being sent.
-	streamed bool
-
-	next  int // entry to come; len(entries) is the end, beyond it nothing
-	begun bool
-	json  []byte
-	out   bytes.Buffer
-}
-
-// Read implements io.Reader.
-func (r *pageReader) Read(b []byte) (int, error) {
-	for r.out.Len() == 0 {
-		if r.next > len(r.page.entries) {
-			return 0, io.EOF
-		}
-		r.out.Reset()
-		if err := r.guarded(); err != nil {
-			r.page.server.log.Error("list broken off", "job", r.page.job, "error", err)
-			return 0, err
-		}
-	}
-	return r.out.Read(b)
-}
-
-// guarded writes the next piece as a handler does: a streamed page is read after
-// its handler has returned, and must not outlive a shutdown either.
-func (r *pageReader) guarded() error {
-	if s := r.page.server; r.streamed {
-		s.handlers.RLock()
-		defer s.handlers.RUnlock()
-		if s.closed {
-			return errors.New("the server is shutting down")
-		}
-	}
-	return r.piece()
-}
-
-// piece writes the next piece of the page to out.
-func (r *pageReader) piece() error {
-	var w io.Writer = &r.out
-	if r.encoder != nil {
-		w = r.encoder
-	}
-	var head []byte
-	if !r.begun {
-		head = append(head, `{"data":{"checkpoints":[`...)
-		r.begun = true
-	} else if r.next < len(r.page.entries) {
-		head = append(head, ',')
-	}
-	if r.next == len(r.page.entries) {
-		r.next++
-		q := r.page.query
-		head = append(head, `]},"meta":{"total":`...)
-		head = strconv.AppendUint(head, r.page.total, 10)
-		head = append(head, `,"take":`...)
-		head = strconv.AppendUint(head, q.take, 10)
-		head = append(head, `,"skip":`...)
-		head = strconv.AppendUint(head, q.skip, 10)
-		head = append(head, `}}`...)
-		if _, err := w.Write(head); err != nil || r.encoder == nil {
-			return err
-		}
-		return r.encoder.Close()
-	}
-	if _, err := w.Write(head); err != nil {
-		return err
-	}
-	e := r.page.entries[r.next]
-	r.next++
-	if json := r.page.hot(e); json != nil {
-		_, err := w.Write(json)
-		return err
-	}
-	c, err := r.page.server.store.Read(r.page.job, e.Sequence, r.json[:0])
-	// A job that began anew under the same id may be another organization's.
-	if errors.Is(err, store.ErrNotFound) || err == nil && c.ID != e.ID {
-		return errors.New("the job was deleted while it was being listed")
-	}
-	if err != nil {
-		return err
-	}
-	r.json = c.JSON
-	_, err = w.Write(c.JSON)
-	return err
 }
 
 // hot returns the JSON of a checkpoint from the hot tier, or nil. What is read
@@ -263,10 +172,4 @@ func (p *page) hot(e store.Entry) []byte {
 		return nil
 	}
 	return h.Body[len(envelopeStart) : len(h.Body)-len(envelopeEnd)]
-}
-
-// Close implements io.Closer: fasthttp calls it when the response is over.
-func (r *pageReader) Close() error {
-	r.release()
-	return nil
 }

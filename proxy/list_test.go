@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"milepost/cache"
 	"milepost/internal/checkpoint"
 )
 
@@ -69,14 +70,17 @@ func TestPageOfAJobThatBeganAnew(t *testing.T) {
 		t.Run(fmt.Sprintf("anew %t", anew), func(t *testing.T) {
 			a := start(t, nil)
 			for range 2 {
-				a.post(jobID, body(nil))
+				a.post(jobID, sized(pagePiece))
 			}
 			p := page{server: a.server, job: jobID, query: listQuery{pageQuery: pageQuery{take: 10}}, total: 2}
 			if err := p.seek(2); err != nil {
 				t.Fatal(err)
 			}
-			r := &pageReader{page: &p, release: func() {}, streamed: true}
-			if n, err := r.Read(make([]byte, 1<<20)); n == 0 || err != nil {
+			r, err := p.reader(cache.Identity, 0, nil, func() {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := r.Read(make([]byte, 1<<20)); n < pagePiece || err != nil {
 				t.Fatalf("the first checkpoint: %d bytes, %v", n, err)
 			}
 			if err := a.store.Delete(jobID); err != nil {

@@ -77,6 +77,17 @@ func (q *pageQuery) parse(name, value string) {
 	}
 }
 
+// appendMeta ends the elements of a page and begins what is said of it, up to skip:
+// more may follow, then the braces.
+func (q *pageQuery) appendMeta(b []byte, total uint64) []byte {
+	b = append(b, `]},"meta":{"total":`...)
+	b = strconv.AppendUint(b, total, 10)
+	b = append(b, `,"take":`...)
+	b = strconv.AppendUint(b, q.take, 10)
+	b = append(b, `,"skip":`...)
+	return strconv.AppendUint(b, q.skip, 10)
+}
+
 // filterText reports whether a filter has a length that is taken.
 func (q *pageQuery) filterText(value string) bool {
 	if n := utf8.RuneCountInString(value); n < 1 || n > maxFilter || !utf8.ValidString(value) {

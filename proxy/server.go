@@ -104,7 +104,7 @@ func New(o Options) (*Server, error) {
 		// The server's own limit on connections comes first.
 		Concurrency:        1 << 30,
 		ReadBufferSize:     int(c.MaxHeader),
-		WriteBufferSize:    16 << 10,
+		WriteBufferSize:    4 << 10, // for heads and small bodies; large ones go around it
 		MaxRequestBodySize: int(config.GiB),
 		// The connections bound their reads and writes themselves.
 		ConnState:       follow,

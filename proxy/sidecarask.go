@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -221,23 +220,16 @@ func (a *sidecar) relay(ctx *fasthttp.RequestCtx, answer *upstream.Answer) error
 	}
 	coding := negotiate(ctx)
 	if coding == cache.Identity || answer.Status != http.StatusOK || len(answer.Body) <= minCoded || answer.Header.Get("Content-Encoding") != "" {
-		ctx.Response.SetBodyRaw(answer.Body)
+		setBody(ctx, answer.Body)
 		return nil
 	}
-	var out bytes.Buffer
-	enc, err := newEncoder(&out, coding)
+	body, err := encodeBody(answer.Body, coding)
 	if err != nil {
-		return err
-	}
-	if _, err := enc.Write(answer.Body); err != nil {
-		return err
-	}
-	if err := enc.Close(); err != nil {
 		return err
 	}
 	h.SetContentEncoding(codingNames[coding])
 	h.SetCanonical(headerVary, varyByCoding)
 	h.Del("Etag") // it was of the plain body
-	ctx.Response.SetBodyRaw(out.Bytes())
+	setBody(ctx, body)
 	return nil
 }

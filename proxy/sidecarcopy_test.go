@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -135,4 +136,33 @@ func TestPageBeyondTheBoundPasses(t *testing.T) {
 	}
 	a.wants(collection(jobID), keyB, 404)
 	a.wants(collection(jobID), "", 401)
+}
+
+// A list from the copy has the bytes that the copy keeps, also when the upstream
+// has shown others of the same checkpoint since.
+func TestListFromTheCopyIsWhatItKeeps(t *testing.T) {
+	up := upstreamtest.Start(t)
+	var updated atomic.Value
+	var away atomic.Bool
+	up.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"data":{"checkpoints":[{"type":"checkpoint","id":%q,"sequence":1,"status":"init","messages":[],"expert":{"key":"a","updatedAt":%q}}]},"meta":{"total":1,"take":20,"skip":0}}`,
+			unknownJob, updated.Load())
+	})
+	a := startAt(t, up.URL, "forward", impatient)
+	list := func(want string) {
+		t.Helper()
+		if r := a.do("GET", collection(jobID), keyA, nil); r.StatusCode != 200 || !strings.Contains(string(r.body), want) {
+			t.Fatalf("%d %s, want %s", r.StatusCode, r.body, want)
+		}
+	}
+	for _, day := range []string{"2026-01-01", "2026-02-02"} {
+		updated.Store(day)
+		list(day)
+	}
+	away.Store(true)
+	list("2026-01-01")
 }

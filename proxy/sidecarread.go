@@ -80,7 +80,7 @@ func (a *sidecar) one(ctx *fasthttp.RequestCtx, c *caller, t target) error {
 	case answer.entry == nil:
 		return a.relay(ctx, answer.Answer)
 	}
-	e, err := a.coded(answer.entry, negotiate(ctx), a.cache.Epoch())
+	e, err := a.keepCoded(answer.entry, negotiate(ctx), a.cache.Epoch())
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,9 @@ func (a *sidecar) learn(job string, json []byte, broadcast bool) (*cache.Entry, 
 	if placed.Waits {
 		return e, nil
 	}
-	a.cache.Keep(e, epoch, !broadcast)
+	if !placed.Held { // else the hot tier would differ from what the copy keeps
+		a.cache.Keep(e, epoch, !broadcast)
+	}
 	if broadcast && placed.Place > 0 {
 		a.hub.Publish("", job, stream.Checkpoint{ID: located.ID, Sequence: placed.Place, JSON: line})
 	}

@@ -71,12 +71,7 @@ func (s *Server) timeline(ctx *fasthttp.RequestCtx, t target, source jobSource) 
 	if err != nil {
 		return err
 	}
-	b = append(b, `]},"meta":{"total":`...)
-	b = strconv.AppendUint(b, record.Count, 10)
-	b = append(b, `,"take":`...)
-	b = strconv.AppendUint(b, q.take, 10)
-	b = append(b, `,"skip":`...)
-	b = strconv.AppendUint(b, q.skip, 10)
+	b = q.appendMeta(b, record.Count)
 	b = append(b, `,"complete":`...)
 	b = strconv.AppendBool(b, !record.Copied)
 	return respond(ctx, append(b, `}}`...))
