@@ -63,7 +63,7 @@ func compareWrites(s *scenario, builds []build) error {
 	ids, writer := newRand(randomSeed(), 0), uint32(0)
 	var systems []system
 	for _, b := range builds {
-		systems = append(systems, driven(b.name, b.server.pid(), openers(connections, func() (task, error) {
+		systems = append(systems, driven(b.name, b.server.pid(), openers(connections, func() (*link, error) {
 			writer++
 			return newWriteTask(b.server.addr, benchKey, newID(ids), writeSize, writer, true)
 		})))

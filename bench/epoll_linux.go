@@ -286,6 +286,13 @@ func receive(fd int, buf unsafe.Pointer, size, flags int) (int, syscall.Errno) {
 	return int(n), errno
 }
 
+// send is the counterpart of receive.
+func send(fd int, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}
+
 // got takes note of an event of the current subscriber.
 func (e *epollReader) got(m marker) {
 	s := e.current

@@ -40,8 +40,8 @@ func measureLists(s *scenario, server subject) error {
 		return err
 	}
 	for _, take := range []int{10, 100} {
-		page := func(skip int) func() ([]task, error) {
-			return openers(listConnections, func() (task, error) {
+		page := func(skip int) func() ([]*link, error) {
+			return openers(listConnections, func() (*link, error) {
 				path := fmt.Sprintf("%s?take=%d&skip=%d", collectionPath(job), take, skip)
 				return newListTask(server.addr, server.key, path, skip+1, total)
 			})
@@ -62,34 +62,44 @@ func measureLists(s *scenario, server subject) error {
 
 // listTask reads one page again and again.
 type listTask struct {
-	conn         *rawConn
 	request      []byte
+	http         httpAnswer
 	first, total int64
 }
 
-// newListTask returns a task that reads the page at path of addr, and wants it
-// to begin with the sequence first and to name the total.
-func newListTask(addr, key, path string, first, total int) (*listTask, error) {
+// newListTask connects to addr, to read the page at path, which must begin with
+// the sequence first and name the total.
+func newListTask(addr, key, path string, first, total int) (*link, error) {
 	conn, err := dialRaw(addr)
 	if err != nil {
 		return nil, err
 	}
-	return &listTask{conn: conn, request: getRequest(addr, key, path), first: int64(first), total: int64(total)}, nil
+	return &link{conn: conn, exchange: &listTask{
+		request: getRequest(addr, key, path), first: int64(first), total: int64(total),
+	}}, nil
 }
 
-// close implements task.
-func (t *listTask) close() { t.conn.close() }
+// next implements exchange.
+func (t *listTask) next() []byte { return t.request }
 
-// do implements task.
-func (t *listTask) do() error {
-	body, err := t.conn.ask(t.request)
-	if err != nil {
+// answer implements answerer.
+func (t *listTask) answer(b []byte) (int, error) {
+	used, err := t.http.answer(b)
+	if used == 0 {
+		return 0, err
+	}
+	return used, t.page()
+}
+
+// page checks the page.
+func (t *listTask) page() error {
+	if err := t.http.ok(); err != nil {
 		return err
 	}
-	if n, err := numberAfter(body, `"sequence":`); err != nil || n != t.first {
+	if n, err := numberAfter(t.http.body, `"sequence":`); err != nil || n != t.first {
 		return fmt.Errorf("the page begins with sequence %d, not %d (%v)", n, t.first, err)
 	}
-	if n, err := numberAfter(body, `"total":`); err != nil || n != t.total {
+	if n, err := numberAfter(t.http.body, `"total":`); err != nil || n != t.total {
 		return fmt.Errorf("the total is %d, not %d (%v)", n, t.total, err)
 	}
 	return nil

@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 )
 
-// maxTaskErrors ends a task: a server that refuses everything is not hammered.
+// maxTaskErrors ends what a connection does: a server that refuses everything is
+// not hammered.
 const maxTaskErrors = 10
-
-// task is the work of one connection.
-type task interface {
-	// do makes one request and checks its answer.
-	do() error
-	// close ends the connection.
-	close()
-}
 
 // measurement is what one run of a load gave.
 type measurement struct {
@@ -75,22 +69,54 @@ func (m *measurement) setLatency(h *histogram) {
 // span is when a load runs and when it counts.
 type span struct{ warmup, duration time.Duration }
 
-// drive runs each task in a closed loop, all at once, for a warm-up and then
-// the duration that counts. pid is the root of the server's process tree, 0 if
-// it is not known. The tasks stay open.
-func drive(ctx context.Context, tasks []task, s span, pid int) measurement {
-	loops := make([]loop, len(tasks))
-	begin := time.Now()
-	from, until := begin.Add(s.warmup), begin.Add(s.warmup+s.duration)
+// window is a span that has begun; from and until say when the part that counts
+// begins and ends, in time since then.
+type window struct {
+	begin       time.Time
+	from, until time.Duration
+}
+
+// now is the time since the window began.
+func (w *window) now() time.Duration { return time.Since(w.begin) }
+
+// counts tells whether what ends at that time counts.
+func (w *window) counts(at time.Duration) bool { return at > w.from && at < w.until }
+
+// loop is a closed loop, of one connection or of several: it makes requests
+// until the window ends, waits for the answers to those that are under way and
+// fills in the outcome. Requests that end in the part that counts do; errors
+// always do. If ctx ends, the loop soon does.
+type loop func(ctx context.Context, o *outcome, w window)
+
+// outcome is what one loop gave. It belongs to the loop alone while that runs.
+type outcome struct {
+	latency histogram
+	errors  int64
+	err     error
+}
+
+// fail takes note of an error; the first is kept.
+func (o *outcome) fail(err error) {
+	o.errors++
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// drive runs the loops, all at once, for a warm-up and then the duration that
+// counts. pid is the root of the server's process tree, 0 if it is not known.
+func drive(ctx context.Context, loops []loop, s span, pid int) measurement {
+	outcomes := make([]outcome, len(loops))
+	w := window{begin: time.Now(), from: s.warmup, until: s.warmup + s.duration}
 	var wg sync.WaitGroup
-	for i, t := range tasks {
-		wg.Go(func() { loops[i].run(ctx, t, from, until) })
+	for i, run := range loops {
+		wg.Go(func() { run(ctx, &outcomes[i], w) })
 	}
 	var m measurement
-	if pause(ctx, time.Until(from)) == nil {
+	if pause(ctx, w.from-w.now()) == nil {
 		counted := time.Now()
 		server, generator := cpuOf(pid), selfCPU()
-		_ = pause(ctx, time.Until(until))
+		_ = pause(ctx, w.until-w.now())
 		m.Seconds = time.Since(counted).Seconds()
 		m.ServerCPU, m.GeneratorCPU = cpuOf(pid)-server, selfCPU()-generator
 	}
@@ -99,11 +125,11 @@ func drive(ctx context.Context, tasks []task, s span, pid int) measurement {
 		m.PSS = treePSS(pid)
 	}
 	var all histogram
-	for i := range loops {
-		all.merge(&loops[i].latency)
-		m.Errors += loops[i].errors
-		if m.FirstError == "" && loops[i].err != nil {
-			m.FirstError = loops[i].err.Error()
+	for i := range outcomes {
+		all.merge(&outcomes[i].latency)
+		m.Errors += outcomes[i].errors
+		if m.FirstError == "" && outcomes[i].err != nil {
+			m.FirstError = outcomes[i].err.Error()
 		}
 	}
 	m.Requests = int64(all.total)
@@ -123,31 +149,26 @@ func cpuOf(pid int) float64 {
 	return treeCPU(pid)
 }
 
-// loop is the state of one task's run.
-type loop struct {
-	latency histogram
-	errors  int64
-	err     error
-}
-
-// run repeats t until the given time. Requests that end between from and until
-// count; errors always do.
-func (l *loop) run(ctx context.Context, t task, from, until time.Time) {
-	for begin := time.Now(); begin.Before(until) && ctx.Err() == nil; {
-		err := t.do()
-		now := time.Now()
-		switch {
-		case err != nil:
-			l.errors++
-			if l.err == nil {
-				l.err = err
+// repeat returns the loop that calls do, which makes one request and checks its
+// answer, again and again. It ends early when do has failed too often or its
+// connection has broken.
+func repeat(do func() error) loop {
+	return func(ctx context.Context, o *outcome, w window) {
+		for begin := w.now(); begin < w.until && ctx.Err() == nil; {
+			err := do()
+			now := w.now()
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return // it was cut short
+			case err != nil:
+				o.fail(err)
+				if o.errors == maxTaskErrors || errors.Is(err, errBroken) {
+					return
+				}
+			case w.counts(now):
+				o.latency.add(now - begin)
 			}
-			if l.errors >= maxTaskErrors {
-				return
-			}
-		case now.After(from) && now.Before(until):
-			l.latency.add(now.Sub(begin))
+			begin = now
 		}
-		begin = now
 	}
 }

@@ -56,16 +56,16 @@ func runPebblePeer(ctx context.Context, args []string, out, progress io.Writer) 
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return fmt.Errorf("cannot read the run: %w", err)
 		}
-		tasks := make([]task, r.Goroutines)
-		for i := range tasks {
+		loops := make([]loop, r.Goroutines)
+		for i := range loops {
 			writer++
 			t, err := newTemplate(r.Size, writer)
 			if err != nil {
 				return err
 			}
-			tasks[i] = &pebbleTask{db: db, template: t, key: fmt.Appendf(nil, "job-%020d-........", writer)}
+			loops[i] = repeat((&pebbleTask{db: db, template: t, key: fmt.Appendf(nil, "job-%020d-........", writer)}).do)
 		}
-		m := drive(ctx, tasks, span{r.Warmup, r.Duration}, 0)
+		m := drive(ctx, loops, span{r.Warmup, r.Duration}, 0)
 		// The writers are part of this process: all its CPU time is the peer's.
 		m.ServerCPU, m.GeneratorCPU, m.PSS = m.GeneratorCPU, 0, treePSS(os.Getpid())
 		if err := json.NewEncoder(out).Encode(m); err != nil {
@@ -86,10 +86,7 @@ type pebbleTask struct {
 	sequence uint64
 }
 
-// close implements task.
-func (t *pebbleTask) close() {}
-
-// do implements task.
+// do commits one batch.
 func (t *pebbleTask) do() error {
 	t.sequence++
 	binary.BigEndian.PutUint64(t.key[len(t.key)-8:], t.sequence)

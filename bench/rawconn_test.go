@@ -5,23 +5,13 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // answering returns a connection to a peer that gives the answers in turn, each
 // cut in pieces of n bytes.
 func answering(t *testing.T, n int, answers ...string) *rawConn {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
+	addr := scripted(t, func(conn *net.TCPConn) {
 		in := make([]byte, 1024)
 		for _, a := range answers {
 			if _, err := conn.Read(in); err != nil {
@@ -35,16 +25,12 @@ func answering(t *testing.T, n int, answers ...string) *rawConn {
 				a = a[k:]
 			}
 		}
-	}()
-	c, err := dialRaw(l.Addr().String())
+	})
+	c, err := dialRaw(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		c.close()
-		_ = l.Close()
-		<-done
-	})
+	t.Cleanup(c.close)
 	return c
 }
 
@@ -80,5 +66,24 @@ func TestRawConnRefusesWhatIsNoAnswer(t *testing.T) {
 		if status, body, err := c.roundTrip([]byte("GET")); err == nil {
 			t.Errorf("%q is taken as status %d, body %q", wire, status, body)
 		}
+	}
+}
+
+func TestRawConnMovesItsDeadlineInTime(t *testing.T) {
+	c := answering(t, 1000, sized("a"), sized("b"), sized("c"))
+	roundTrip := func() time.Time {
+		if _, err := c.ask([]byte("GET")); err != nil {
+			t.Fatal(err)
+		}
+		return c.deadline
+	}
+	first := roundTrip()
+	if again := roundTrip(); again != first {
+		t.Errorf("the deadline moves from %s to %s at once", first, again)
+	}
+	// As if most of the timeout had passed since.
+	c.deadline = time.Now().Add(c.timeout / 2)
+	if left := time.Until(roundTrip()); left < c.timeout*3/4 {
+		t.Errorf("a request has %s of %s", left, c.timeout)
 	}
 }

@@ -59,7 +59,7 @@ func drivenReads(systems []readSystem, gets []knownGet) []system {
 	var all []system
 	for _, x := range systems {
 		connection := 0
-		all = append(all, driven(x.name, x.pid, openers(readConnections, func() (task, error) {
+		all = append(all, driven(x.name, x.pid, openers(readConnections, func() (*link, error) {
 			// Each begins elsewhere, so that they do not all ask for the same.
 			connection++
 			return newReadTask(x.addr, gets, connection*7919)

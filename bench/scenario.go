@@ -239,17 +239,18 @@ func (s *scenario) interleave(caseName string, systems []system) ([]series[measu
 	return all, nil
 }
 
-// driven is a system whose load comes from this process: open makes the tasks.
-func driven(name string, pid int, open func() ([]task, error)) system {
+// driven is a system whose load comes from this process: open makes the
+// connections of a run.
+func driven(name string, pid int, open func() ([]*link, error)) system {
 	return system{name, func(ctx context.Context, s span) (measurement, error) {
-		tasks, err := open()
-		defer closeAll(tasks)
+		links, err := open()
+		defer closeAll(links)
 		if err != nil {
 			return measurement{}, err
 		}
 		// With a thread a core, one that is in the kernel leaves a core idle, and
 		// wrk gets an eighth more out of the same server.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(generatorProcs))
-		return drive(ctx, tasks, s, pid), nil
+		return drive(ctx, linkLoops(links), s, pid), nil
 	}}
 }

@@ -68,7 +68,7 @@ func TestScenariosReportAServerThatIsWrong(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			s := newStub(t)
-			s.alter = c.alter
+			s.altering(c.alter)
 			r, text, err := runScenarioAgainst(t, s, c.scenario)
 			if !errors.Is(err, errReported) || !r.Failed {
 				t.Errorf("error %v, failed %v", err, r.Failed)

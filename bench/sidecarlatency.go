@@ -25,7 +25,7 @@ func measureSidecarLatency(s *sidecarScenario) error {
 	ids, writer := newRand(randomSeed(), 0), uint32(0)
 	var systems []system
 	for _, b := range []build{{sidecarName, front}, {embeddedName, s.upstream}} {
-		systems = append(systems, driven(b.name, b.server.pid(), openers(1, func() (task, error) {
+		systems = append(systems, driven(b.name, b.server.pid(), openers(1, func() (*link, error) {
 			writer++
 			return newWriteTask(b.server.addr, benchKey, newID(ids), writeSize, writer, true)
 		})))

@@ -48,6 +48,14 @@ func newStub(t *testing.T) *stub {
 	return s
 }
 
+// altering sets what changes answers. It takes the lock because the race detector
+// does not see that a request that is sent by a raw system call comes after.
+func (s *stub) altering(alter func(n int, created map[string]any)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alter = alter
+}
+
 // ServeHTTP implements http.Handler.
 func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+stubKey {

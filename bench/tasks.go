@@ -10,21 +10,23 @@ import (
 // its status and sequence are checked, which costs next to nothing.
 const deepCheckEvery = 256
 
-// writeTask posts to one job, on a connection of its own.
+// writeTask posts to one job, over a connection of its own.
 type writeTask struct {
-	conn     *rawConn
 	template *template
 	head     int
 	request  []byte
-	check    *checker
-	sent     int
+	// posted is what the request holds.
+	posted request
+	http   httpAnswer
+	check  *checker
+	sent   int
 	// dense wants the next sequence; without it the job has other writers.
 	dense bool
 	last  int64
 }
 
-// newWriteTask returns a task that posts bodies of size bytes to job at addr.
-func newWriteTask(addr, key, job string, size int, writer uint32, dense bool) (*writeTask, error) {
+// newWriteTask connects to addr, to post bodies of size bytes to job.
+func newWriteTask(addr, key, job string, size int, writer uint32, dense bool) (*link, error) {
 	t, err := newTemplate(size, writer)
 	if err != nil {
 		return nil, err
@@ -34,24 +36,34 @@ func newWriteTask(addr, key, job string, size int, writer uint32, dense bool) (*
 		return nil, err
 	}
 	head := postHead(addr, key, job, size)
-	return &writeTask{
-		conn: conn, template: t, head: len(head), request: append(head, t.body...),
+	return &link{conn: conn, exchange: &writeTask{
+		template: t, head: len(head), request: append(head, t.body...),
 		check: newChecker(job, true), dense: dense,
-	}, nil
+	}}, nil
 }
 
-// close implements task.
-func (t *writeTask) close() { t.conn.close() }
+// next implements exchange.
+func (t *writeTask) next() []byte {
+	t.posted = t.template.next()
+	copy(t.request[t.head:], t.posted.body)
+	return t.request
+}
 
-// do implements task.
-func (t *writeTask) do() error {
-	r := t.template.next()
-	copy(t.request[t.head:], r.body)
-	body, err := t.conn.ask(t.request)
-	if err != nil {
+// answer implements answerer.
+func (t *writeTask) answer(b []byte) (int, error) {
+	used, err := t.http.answer(b)
+	if used == 0 {
+		return 0, err
+	}
+	return used, t.created()
+}
+
+// created checks the answer to a POST.
+func (t *writeTask) created() error {
+	if err := t.http.ok(); err != nil {
 		return err
 	}
-	sequence, err := numberAfter(body, `"sequence":`)
+	sequence, err := numberAfter(t.http.body, `"sequence":`)
 	if err != nil {
 		return err
 	}
@@ -61,7 +73,7 @@ func (t *writeTask) do() error {
 	t.last = sequence
 	if t.sent%deepCheckEvery == 0 {
 		t.check.next = sequence
-		if _, fault := t.check.check(r, 200, body); fault != nil {
+		if _, fault := t.check.check(t.posted, 200, t.http.body); fault != nil {
 			return fault
 		}
 	}
@@ -86,10 +98,13 @@ func numberAfter(body []byte, name string) (int64, error) {
 
 // readTask repeats GETs whose answers are known.
 type readTask struct {
-	conn *rawConn
-	// gets are asked in turn, from next on.
-	gets       []knownGet
-	next, sent int
+	// gets are asked in turn; asked is the one whose answer is awaited.
+	gets  []knownGet
+	turn  int
+	asked *knownGet
+	http  httpAnswer
+	// taken counts the right answers.
+	taken int
 }
 
 // knownGet is a GET and the status and body of its answer.
@@ -99,58 +114,41 @@ type knownGet struct {
 	want    []byte
 }
 
-// newReadTask returns a task that asks addr for gets, from the one with the
-// index first on.
-func newReadTask(addr string, gets []knownGet, first int) (*readTask, error) {
+// newReadTask connects to addr, to ask for gets, from the one with the index
+// first on.
+func newReadTask(addr string, gets []knownGet, first int) (*link, error) {
 	conn, err := dialRaw(addr)
 	if err != nil {
 		return nil, err
 	}
-	return &readTask{conn: conn, gets: gets, next: first % len(gets)}, nil
+	return &link{conn: conn, exchange: &readTask{gets: gets, turn: first % len(gets)}}, nil
 }
 
-// close implements task.
-func (t *readTask) close() { t.conn.close() }
-
-// do implements task.
-func (t *readTask) do() error {
-	g := &t.gets[t.next]
-	if t.next++; t.next == len(t.gets) {
-		t.next = 0
+// next implements exchange.
+func (t *readTask) next() []byte {
+	t.asked = &t.gets[t.turn]
+	if t.turn++; t.turn == len(t.gets) {
+		t.turn = 0
 	}
-	status, body, err := t.conn.roundTrip(g.request)
+	return t.asked.request
+}
+
+// answer implements answerer.
+func (t *readTask) answer(b []byte) (int, error) {
+	used, err := t.http.answer(b)
+	if used == 0 {
+		return 0, err
+	}
+	g, body := t.asked, t.http.body
 	switch {
-	case err != nil:
-		return err
-	case status != g.status:
-		return fmt.Errorf("status %d, not %d: %s", status, g.status, excerpt(body))
+	case t.http.status != g.status:
+		err = fmt.Errorf("status %d, not %d: %s", t.http.status, g.status, excerpt(body))
 	case len(body) != len(g.want):
-		return fmt.Errorf("a body of %d bytes, not %d", len(body), len(g.want))
-	case t.sent%deepCheckEvery == 0 && !bytes.Equal(body, g.want):
-		return fmt.Errorf("the body differs from what was stored: %s", excerpt(body))
+		err = fmt.Errorf("a body of %d bytes, not %d", len(body), len(g.want))
+	case t.taken%deepCheckEvery == 0 && !bytes.Equal(body, g.want):
+		err = fmt.Errorf("the body differs from what was stored: %s", excerpt(body))
+	default:
+		t.taken++
 	}
-	t.sent++
-	return nil
-}
-
-// openers returns a function that opens n tasks, for one run.
-func openers(n int, open func() (task, error)) func() ([]task, error) {
-	return func() ([]task, error) {
-		var tasks []task
-		for range n {
-			t, err := open()
-			if err != nil {
-				return tasks, err
-			}
-			tasks = append(tasks, t)
-		}
-		return tasks, nil
-	}
-}
-
-// closeAll closes tasks.
-func closeAll(tasks []task) {
-	for _, t := range tasks {
-		t.close()
-	}
+	return used, err
 }

@@ -60,17 +60,17 @@ func measureWrites(s *scenario, server subject, cross bool) error {
 	}
 	ids, writer := newRand(randomSeed(), 0), uint32(0)
 	for _, connections := range []int{1, 16, 64} {
-		open := func(dial func(job string, writer uint32) (task, error)) func() ([]task, error) {
-			return openers(connections, func() (task, error) {
+		open := func(dial func(job string, writer uint32) (*link, error)) func() ([]*link, error) {
+			return openers(connections, func() (*link, error) {
 				writer++
 				return dial(newID(ids), writer)
 			})
 		}
-		systems := []system{driven("milepost", server.pid, open(func(job string, writer uint32) (task, error) {
+		systems := []system{driven("milepost", server.pid, open(func(job string, writer uint32) (*link, error) {
 			return newWriteTask(server.addr, server.key, job, writeSize, writer, true)
 		}))}
 		if peers.postgres != nil {
-			systems = append(systems, driven("postgres", peers.postgres.pid(), open(func(job string, writer uint32) (task, error) {
+			systems = append(systems, driven("postgres", peers.postgres.pid(), open(func(job string, writer uint32) (*link, error) {
 				return newPGTask(peers.postgres.addr, job, writeSize, writer)
 			})))
 		}

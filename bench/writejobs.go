@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"strconv"
 )
 
 // recordedConnections post recorded jobs at once.
@@ -14,24 +13,30 @@ const recordedConnections = 16
 // its last: their messages grow, as a runtime's do.
 type jobsTask struct {
 	traces []*trace
-	// begin starts a job with that id, post posts its next body.
-	begin func(job string)
-	post  func(r request) (answer, error)
-	end   func()
-	ids   *rand.Rand
-	n     int
-	next  func() (request, bool)
-	stop  func()
-	last  answer
+	ids    *rand.Rand
+	n      int
+	// begin starts a job with that id, encode makes the request for its next
+	// body, and decode takes the answer to that.
+	begin  func(job string)
+	encode func(r request) []byte
+	decode func(r request, b []byte) (a answer, used int, err error)
+	// body returns the next body of the job that is being posted, stop ends it.
+	body   func() (request, bool)
+	stop   func()
+	posted request
+	last   answer
 }
 
 // newJobsTask returns a task that begins with the trace with the index first.
 func newJobsTask(first int, seed uint64) (*jobsTask, error) {
-	t := &jobsTask{n: first, ids: newRand(seed, uint64(first)), begin: func(string) {}}
+	t := &jobsTask{n: first, ids: newRand(seed, uint64(first))}
 	for _, name := range bundledTraces {
 		x, err := bundledTrace(name)
 		if err != nil {
 			return nil, err
+		}
+		if _, err := traceRequest(x.lines[0]); err != nil {
+			return nil, fmt.Errorf("the recorded job %s has no first body: %w", name, err)
 		}
 		t.traces = append(t.traces, x)
 	}
@@ -53,35 +58,41 @@ func (t *jobsTask) bodies(job source) iter.Seq[request] {
 	}
 }
 
-// close implements task.
-func (t *jobsTask) close() {
+// end ends the job that is being posted.
+func (t *jobsTask) end() {
 	if t.stop != nil {
 		t.stop()
 	}
-	t.end()
 }
 
-// do implements task.
-func (t *jobsTask) do() error {
-	for range 2 {
-		if t.next != nil {
-			if r, ok := t.next(); ok {
-				a, err := t.post(r)
-				t.last = a
-				return err
+// next implements exchange.
+func (t *jobsTask) next() []byte {
+	for {
+		if t.body != nil {
+			if r, ok := t.body(); ok {
+				t.posted = r
+				return t.encode(r)
 			}
 			t.stop()
 		}
-		t.next, t.stop = iter.Pull(t.bodies(t.traces[t.n%len(t.traces)]))
+		t.body, t.stop = iter.Pull(t.bodies(t.traces[t.n%len(t.traces)]))
 		t.begin(newID(t.ids))
 		t.n++
 	}
-	return fmt.Errorf("a recorded job has no bodies")
 }
 
-// newMilepostJobs returns a task that posts recorded jobs to a server and checks
-// every answer whole.
-func newMilepostJobs(server subject, first int, seed uint64) (task, error) {
+// answer implements answerer.
+func (t *jobsTask) answer(b []byte) (used int, err error) {
+	a, used, err := t.decode(t.posted, b)
+	if used > 0 {
+		t.last = a
+	}
+	return used, err
+}
+
+// newMilepostJobs connects to a server, to post recorded jobs and check every
+// answer whole.
+func newMilepostJobs(server subject, first int, seed uint64) (*link, error) {
 	t, err := newJobsTask(first, seed)
 	if err != nil {
 		return nil, err
@@ -92,52 +103,53 @@ func newMilepostJobs(server subject, first int, seed uint64) (task, error) {
 	}
 	var check *checker
 	var message []byte
-	t.begin, t.end = func(job string) { check = newChecker(job, true) }, conn.close
-	t.post = func(r request) (answer, error) {
+	var http httpAnswer
+	t.begin = func(job string) { check = newChecker(job, true) }
+	t.encode = func(r request) []byte {
 		message = append(append(message[:0], postHead(server.addr, server.key, check.job, len(r.body))...), r.body...)
-		status, body, err := conn.roundTrip(message)
-		if err != nil {
-			return answer{}, err
-		}
-		return check.check(r, status, body)
+		return message
 	}
-	return t, nil
+	t.decode = func(r request, b []byte) (answer, int, error) {
+		used, err := http.answer(b)
+		if used == 0 {
+			return answer{}, 0, err
+		}
+		a, err := check.check(r, http.status, http.body)
+		return a, used, err
+	}
+	return &link{conn: conn, exchange: t, end: t.end}, nil
 }
 
-// newPostgresJobs returns a task that inserts recorded jobs.
-func newPostgresJobs(addr string, first int, seed uint64) (task, error) {
+// newPostgresJobs connects to PostgreSQL, to insert recorded jobs.
+func newPostgresJobs(addr string, first int, seed uint64) (*link, error) {
 	t, err := newJobsTask(first, seed)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := dialPostgres(addr)
+	conn, err := dialPostgresInsert(addr)
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.prepare(pgInsert); err != nil {
-		conn.close()
-		return nil, err
-	}
-	var job []byte
-	sequence := int64(0)
-	t.begin, t.end = func(id string) { job, sequence = []byte(id), 0 }, conn.close
-	t.post = func(r request) (answer, error) {
-		sequence++
+	var rows pgRows
+	t.begin = rows.begin
+	t.encode = func(r request) []byte { return rows.insert(r.body) }
+	t.decode = func(_ request, b []byte) (answer, int, error) {
+		used, err := rows.answer(b)
 		// A table gives no ids; any will do where a body names one.
-		return answer{id: string(job), sequence: sequence}, conn.insert(job, strconv.AppendInt(nil, sequence, 10), r.body)
+		return answer{id: string(rows.job), sequence: rows.sequence}, used, err
 	}
-	return t, nil
+	return &link{conn: conn, exchange: t, end: t.end}, nil
 }
 
 // measureRecordedJobs posts whole recorded jobs.
 func measureRecordedJobs(s *scenario, server subject, peers writePeers) error {
 	seed, n := randomSeed(), 0
-	systems := []system{driven("milepost", server.pid, openers(recordedConnections, func() (task, error) {
+	systems := []system{driven("milepost", server.pid, openers(recordedConnections, func() (*link, error) {
 		n++
 		return newMilepostJobs(server, n, seed)
 	}))}
 	if peers.postgres != nil {
-		systems = append(systems, driven("postgres", peers.postgres.pid(), openers(recordedConnections, func() (task, error) {
+		systems = append(systems, driven("postgres", peers.postgres.pid(), openers(recordedConnections, func() (*link, error) {
 			n++
 			return newPostgresJobs(peers.postgres.addr, n, seed)
 		})))
